@@ -1,0 +1,30 @@
+#ifndef BASE_PARSE_H
+#define BASE_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Strict readers: the whole text must be the value. All return 0, or -1 and leave *out alone. */
+
+/* Decimal with an optional minus, no blanks, no plus, within min..max. */
+int parse_int(const char *text, int64_t min, int64_t max, int64_t *out);
+/* Bytes: digits and an optional KiB, MiB or GiB. */
+int parse_size(const char *text, int64_t *out);
+/* Milliseconds: digits and an optional ms, s, m, h or d; a bare number is seconds. */
+int parse_duration(const char *text, int64_t *out);
+
+#define UUID_TEXT_SIZE 37
+/* 32 hex digits, bare or as 8-4-4-4-12, in either case; out: lower case with hyphens and a NUL. */
+int parse_uuid(const char *text, char out[UUID_TEXT_SIZE]);
+/* Lower-case hex digits of n bytes and a NUL: 2n+1 bytes at out. */
+void hex_encode(const unsigned char *bytes, size_t n, char *out);
+/* Base64 with padding, standard alphabet. out has room for 3*strlen/4+1; a NUL is added; *n without it. */
+int parse_base64(const char *text, unsigned char *out, size_t *n);
+
+/* True when the bytes are UTF-8 by RFC 3629 (no surrogates, no overlong forms) and hold no NUL. */
+bool utf8_is_valid(const char *text, size_t n);
+/* Number of code points of valid UTF-8. */
+size_t utf8_length(const char *text);
+
+#endif

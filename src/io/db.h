@@ -1,0 +1,103 @@
+#ifndef IO_DB_H
+#define IO_DB_H
+
+#include "base/buf.h"
+#include "io/queries.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * One connection to PostgreSQL: opened when first used, opened again after it was lost.  Statements are
+ * prepared lazily, once for each connection, by protocol-level prepare, so that a transaction-pooling
+ * PgBouncer may stand between.  Text format both ways.  Create it after fork.
+ */
+struct db;
+
+struct db_stmt {
+	const char *name; /* unique among all statements; NULL: run without preparing */
+	const char *sql;  /* with $1, $2, ... */
+};
+extern const struct db_stmt db_queries[DB_Q_MAX];
+
+enum db_status {
+	DB_OK,
+	DB_UNAVAILABLE, /* no connection, or it was lost; what a transaction did is unknown only for its commit */
+	DB_TIMEOUT,     /* statement or lock timeout (57014, 55P03) */
+	DB_RETRY,       /* serialization failure or deadlock: the whole transaction may be tried again */
+	DB_UNIQUE,      /* unique violation; db_constraint tells of what */
+	DB_FOREIGN_KEY, /* foreign key violation; db_constraint and db_table tell of what */
+	DB_BAD_VALUE,   /* class 22 (data) or another integrity violation: the input does not fit */
+	DB_ERROR,       /* anything else: our bug, logged with its statement's name */
+	DB_STATUS_MAX
+};
+
+/* conninfo is copied. statement_timeout and lock_timeout in milliseconds, 0 for none. application_name is borrowed. */
+struct db_config {
+	const char *conninfo;
+	const char *application_name;
+	int64_t statement_timeout_ms;
+	int64_t lock_timeout_ms;
+};
+struct db *db_create(const struct db_config *);
+void db_free(struct db *);
+
+/* Parameters of one statement: filled in the order of $1, $2, ...; texts are borrowed until it has run. */
+#define DB_PARAMS_MAX 48
+struct db_params {
+	int count;
+	const char *values[DB_PARAMS_MAX];
+	char numbers[DB_PARAMS_MAX][32];
+};
+void db_params_init(struct db_params *);
+void db_param_text(struct db_params *, const char *); /* NULL is SQL's NULL */
+void db_param_int(struct db_params *, int64_t);
+void db_param_bool(struct db_params *, bool);
+void db_param_time(struct db_params *, int64_t us); /* as timestamptz text */
+void db_param_null(struct db_params *);
+
+/*
+ * Runs a statement. params may be NULL. *result (if result is not NULL) is set only with DB_OK and is the
+ * caller's: db_result_free. Outside a transaction it is one of its own; a lost connection is opened again
+ * and a read may simply be repeated by the caller. Errors are logged here, once.
+ */
+enum db_status db_exec(struct db *, const struct db_stmt *, const struct db_params *, struct db_result **result);
+/* db_exec of a statement of sql/queries. */
+enum db_status db_query(struct db *, enum db_query, const struct db_params *, struct db_result **result);
+/* SQL of several statements without parameters: for migrations. */
+enum db_status db_script(struct db *, const char *sql);
+
+enum db_status db_begin(struct db *);
+enum db_status db_commit(struct db *);
+void db_rollback(struct db *); /* does nothing outside a transaction */
+/* True when the connection is there now, trying once to open it when it is not. */
+bool db_is_up(struct db *);
+/* SQLSTATE, constraint, table and primary message of the last failed statement; "" for none. Borrowed until the next one. */
+const char *db_sqlstate(const struct db *);
+const char *db_constraint(const struct db *);
+const char *db_table(const struct db *);
+const char *db_message(const struct db *);
+
+struct db_result;
+void db_result_free(struct db_result *); /* NULL does nothing */
+int db_rows(const struct db_result *);
+/* Rows that INSERT, UPDATE or DELETE touched. */
+int64_t db_affected(const struct db_result *);
+/* Borrowed from the result; "" for NULL. */
+const char *db_text(const struct db_result *, int row, int column);
+size_t db_text_length(const struct db_result *, int row, int column);
+bool db_is_null(const struct db_result *, int row, int column);
+/* The value as a number; 0 for NULL. Asserts that the column is one. */
+int64_t db_int(const struct db_result *, int row, int column);
+bool db_bool(const struct db_result *, int row, int column);
+/* A timestamptz as microseconds since 1970. */
+int64_t db_time(const struct db_result *, int row, int column);
+
+/* Array literals for unnest($1::text[], ...): begin, one put for each element, end; check buf.overflow. */
+void db_array_begin(struct buf *);
+void db_array_put(struct buf *, const char *text); /* NULL is a NULL element */
+void db_array_put_int(struct buf *, int64_t);
+void db_array_end(struct buf *);
+
+#endif

@@ -1,0 +1,2 @@
+noinst_LIBRARIES += librest.a
+librest_a_SOURCES =
