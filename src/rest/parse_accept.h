@@ -24,7 +24,7 @@ enum media {
 struct content_type {
 	enum media media;
 	const char *charset;  /* lower case, or NULL */
-	const char *boundary; /* of multipart/form-data when it is one that RFC 2046 allows, else NULL */
+	const char *boundary; /* of multipart/form-data: 1 to MULTIPART_BOUNDARY_MAX printable ASCII characters; else NULL */
 };
 
 /*

@@ -9,6 +9,7 @@ struct arena;
  * multipart/form-data (RFC 7578) as a stream: fed with pieces of any size, it calls back for each part's
  * head, its data in pieces, and its end.  It holds one head (MULTIPART_HEAD_MAX bytes) and never the data.
  */
+#define MULTIPART_BOUNDARY_MAX 200
 #define MULTIPART_HEAD_MAX 8192
 #define MULTIPART_PARTS_MAX 1000
 
