@@ -1,2 +1,3 @@
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES =
+libdomain_a_SOURCES += src/domain/delivery.c src/domain/delivery.h
