@@ -14,6 +14,7 @@
  * PgBouncer may stand between.  Text format both ways.  Create it after fork.
  */
 struct db;
+struct db_result;
 
 struct db_stmt {
 	const char *name; /* unique among all statements; NULL: run without preparing */
@@ -79,7 +80,6 @@ const char *db_constraint(const struct db *);
 const char *db_table(const struct db *);
 const char *db_message(const struct db *);
 
-struct db_result;
 void db_result_free(struct db_result *); /* NULL does nothing */
 int db_rows(const struct db_result *);
 /* Rows that INSERT, UPDATE or DELETE touched. */
