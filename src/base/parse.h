@@ -19,9 +19,11 @@ int parse_duration(const char *text, int64_t *out);
 int parse_uuid(const char *text, char out[UUID_TEXT_SIZE]);
 /* Lower-case hex digits of n bytes and a NUL: 2n+1 bytes at out. */
 void hex_encode(const unsigned char *bytes, size_t n, char *out);
-/* Base64 with padding, standard alphabet. out has room for 3*strlen/4+1; a NUL is added; *n without it. */
+/* Base64 with padding, standard alphabet. out has room for 3*strlen/4+1 and is scratch on error; a NUL is added; *n without it. */
 int parse_base64(const char *text, unsigned char *out, size_t *n);
 
+/* Length of the UTF-8 sequence at text, of which n bytes are there: 1 to 4, or 0 when there is no whole valid one. */
+size_t utf8_sequence(const char *text, size_t n);
 /* True when the bytes are UTF-8 by RFC 3629 (no surrogates, no overlong forms) and hold no NUL. */
 bool utf8_is_valid(const char *text, size_t n);
 /* Number of code points of valid UTF-8. */

@@ -53,5 +53,9 @@ const char *setting_str(enum setting);
 const char *setting_source(enum setting);
 /* The value as text, as it would stand in the file; "(secret)" for a secret that is set. */
 const char *setting_show(enum setting, char *out, size_t size);
+/* What a value may be, in words: "a number from 1 to 64". Fits into 160 bytes. Returns out. */
+const char *setting_allowed(enum setting, char *out, size_t size);
+/* The setting of that name, or -1. */
+int setting_find(const char *name);
 
 #endif
