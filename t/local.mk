@@ -1,1 +1,1 @@
-
+include t/unit/local.mk

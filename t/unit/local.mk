@@ -1,0 +1,21 @@
+# One test program for each module: its name in UNIT_TESTS, its file, and the libraries of its room.
+UNIT_TESTS =
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+
+# base
+UNIT_TESTS += t/unit/test_arena t/unit/test_buf t/unit/test_clock t/unit/test_log t/unit/test_parse t/unit/test_proc t/unit/test_settings
+t_unit_test_arena_SOURCES = t/unit/test_arena.c t/unit/tap.h
+t_unit_test_arena_LDADD = $(BASE_LIBS)
+t_unit_test_buf_SOURCES = t/unit/test_buf.c
+t_unit_test_buf_LDADD = $(BASE_LIBS)
+t_unit_test_clock_SOURCES = t/unit/test_clock.c
+t_unit_test_clock_LDADD = $(BASE_LIBS)
+t_unit_test_log_SOURCES = t/unit/test_log.c
+t_unit_test_log_LDADD = $(BASE_LIBS)
+t_unit_test_parse_SOURCES = t/unit/test_parse.c
+t_unit_test_parse_LDADD = $(BASE_LIBS)
+t_unit_test_proc_SOURCES = t/unit/test_proc.c
+t_unit_test_proc_LDADD = $(BASE_LIBS)
+t_unit_test_settings_SOURCES = t/unit/test_settings.c
+t_unit_test_settings_LDADD = $(BASE_LIBS)
