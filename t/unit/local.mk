@@ -19,3 +19,7 @@ t_unit_test_proc_SOURCES = t/unit/test_proc.c
 t_unit_test_proc_LDADD = $(BASE_LIBS)
 t_unit_test_settings_SOURCES = t/unit/test_settings.c
 t_unit_test_settings_LDADD = $(BASE_LIBS)
+UNIT_TESTS += t/unit/test_schema
+t_unit_test_schema_SOURCES = t/unit/test_schema.c
+t_unit_test_schema_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR=\"$(srcdir)\"
+t_unit_test_schema_LDADD =
