@@ -23,3 +23,16 @@ UNIT_TESTS += t/unit/test_schema
 t_unit_test_schema_SOURCES = t/unit/test_schema.c
 t_unit_test_schema_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR=\"$(srcdir)\"
 t_unit_test_schema_LDADD =
+
+# the parsers of the HTTP interface
+UNIT_TESTS += t/unit/test_accept t/unit/test_authorization t/unit/test_multipart t/unit/test_path t/unit/test_query
+t_unit_test_accept_SOURCES = t/unit/test_accept.c
+t_unit_test_accept_LDADD = $(REST_LIBS)
+t_unit_test_authorization_SOURCES = t/unit/test_authorization.c
+t_unit_test_authorization_LDADD = $(REST_LIBS)
+t_unit_test_multipart_SOURCES = t/unit/test_multipart.c
+t_unit_test_multipart_LDADD = $(REST_LIBS)
+t_unit_test_path_SOURCES = t/unit/test_path.c
+t_unit_test_path_LDADD = $(REST_LIBS)
+t_unit_test_query_SOURCES = t/unit/test_query.c
+t_unit_test_query_LDADD = $(REST_LIBS)
