@@ -49,6 +49,7 @@ static inline bool tap_is_int(int64_t got, int64_t expected, const char *name, c
 static inline int tap_done(void)
 {
 	printf("1..%d\n", tap_count);
+	fflush(stdout);
 	return tap_failed ? 1 : 0;
 }
 

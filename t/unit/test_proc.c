@@ -208,7 +208,7 @@ static void test_notify(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "test_proc.notify"};
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-	char text[64] = "";
+	char text[64] = "", *path;
 
 	unlink(address.sun_path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
@@ -216,7 +216,9 @@ static void test_notify(void)
 	setenv("NOTIFY_SOCKET", "test_proc.notify", 1);
 	proc_notify("READY=1");
 	ok(recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) < 0 && errno == EAGAIN, "a path that is not absolute is ignored");
-	setenv("NOTIFY_SOCKET", realpath("test_proc.notify", NULL), 1);
+	path = realpath("test_proc.notify", NULL);
+	setenv("NOTIFY_SOCKET", path, 1);
+	free(path);
 	proc_notify("READY=1");
 	ok(recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) > 0, "the service manager is told");
 	is_str(text, "READY=1", "what it wants to hear");
