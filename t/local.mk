@@ -1,1 +1,2 @@
 include t/unit/local.mk
+EXTRA_DIST += t/stack
