@@ -196,9 +196,10 @@ CREATE INDEX delivery_queue_due ON delivery_queue (due_at, id);
 CREATE TABLE delivery (
     delivery_id uuid NOT NULL,
     subscription_id uuid NOT NULL,
-    messageset_id integer NOT NULL,
-    sequence_number integer NOT NULL,
-    lang varchar(6) NOT NULL,
+    -- these three NULL: the subscription was deleted before its turn
+    messageset_id integer,
+    sequence_number integer,
+    lang varchar(6),
     run_id bigint,
     kind text NOT NULL,
     -- 'sent', 'failed', 'dry_run', 'cancelled'

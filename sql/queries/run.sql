@@ -48,3 +48,52 @@ WHERE finished_at IS NULL
     AND sent + failed + cancelled >= queued
 RETURNING id, schedule_id, minute, queued, skipped, sent, failed, cancelled,
     (extract(epoch FROM $1 - created_at) * 1000)::bigint
+
+-- The next chunk of a run: its schedule's subscriptions in the order of their ids. Those made since the run
+-- was fired are none of its; one that says to be from the future is, for then somebody set the clock back.
+-- The number of LIMIT is replaced by the setting fanout_chunk.
+-- name: run_fan_out
+WITH firing AS (
+    SELECT id, schedule_id, request_id, created_at, fanned_to,
+        coalesce(fanned_to, '00000000-0000-0000-0000-000000000000') AS since
+    FROM run
+    WHERE id = $1::bigint
+        AND fanned_at IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+looked_at AS (
+    SELECT s.id, f.id AS run_id, f.request_id,
+        s.process_status = 0 AND (s.created_at <= f.created_at OR s.created_at > $2::timestamptz + interval '1 minute') AS wanted
+    FROM firing f
+    JOIN subscription s ON s.schedule_id = f.schedule_id
+        AND s.active
+        AND NOT s.completed
+        AND s.id >= f.since
+        AND s.id IS DISTINCT FROM f.fanned_to
+    ORDER BY s.id
+    LIMIT 5000
+),
+queued AS (
+    INSERT INTO delivery_queue (subscription_id, run_id, request_id, created_at)
+    SELECT id, run_id, request_id, $2::timestamptz
+    FROM looked_at
+    WHERE wanted
+    ORDER BY id
+    ON CONFLICT (subscription_id) DO NOTHING
+    RETURNING id
+),
+chunk AS (
+    SELECT (SELECT count(*) FROM looked_at) AS looked_at,
+        (SELECT count(*) FROM looked_at WHERE wanted) AS wanted,
+        (SELECT count(*) FROM queued) AS queued,
+        (SELECT id FROM looked_at ORDER BY id DESC LIMIT 1) AS last
+)
+UPDATE run r
+SET fanned_to = coalesce(c.last, r.fanned_to),
+    fanned_at = CASE WHEN c.looked_at < 5000 THEN $2::timestamptz END,
+    queued = r.queued + c.queued,
+    skipped = r.skipped + c.wanted - c.queued
+FROM firing f
+CROSS JOIN chunk c
+WHERE r.id = f.id
+RETURNING c.looked_at, c.queued, c.wanted - c.queued, r.fanned_at IS NOT NULL
