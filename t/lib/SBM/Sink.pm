@@ -166,6 +166,7 @@ sub serve {
 			while (my $request = take_request(\$state->{bytes})) {
 				my ($answer, $rule) = answer_to($request, $behaviour, \%used);
 				$request->{status} = $rule->{hang} || $rule->{reset} ? undef : $answer->{status};
+				$request->{answer} = $answer->{body};
 				$request->{at} = time;
 				print $record $JSON->encode($request), "\n";
 				next if $rule->{hang};
