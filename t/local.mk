@@ -1,2 +1,3 @@
 include t/unit/local.mk
 EXTRA_DIST += t/stack
+include t/fuzz/local.mk
