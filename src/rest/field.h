@@ -28,6 +28,9 @@ enum field_type {
 #define FIELD_NO_TRIM 16u
 #define FIELD_EMAIL 32u     /* TEXT: an e-mail address */
 #define FIELD_UNIQUE 64u    /* TEXT: no other row has it; `unique` is the message */
+#define FIELD_HIDDEN 128u   /* not in JSON at all: a column that hooks write */
+#define FIELD_CREATED 256u  /* TIME: set by the kit when the row is made */
+#define FIELD_UPDATED 512u  /* TIME: set by the kit at each change */
 
 struct field {
 	const char *name;           /* in JSON; NULL ends a table */
@@ -46,6 +49,7 @@ enum value_state { VALUE_ABSENT, VALUE_NULL, VALUE_SET };
 struct value {
 	enum value_state state;
 	const char *text;     /* SET: as PostgreSQL takes it; of the arena */
+	const char *shown;    /* SET of REF: as the client wrote it, for messages */
 	int64_t number;       /* SET of INT, BOOL and integer REF */
 	const json_t *json;   /* SET of JSON: borrowed from the body */
 	struct req_file *file; /* SET of FILE */
@@ -56,8 +60,14 @@ struct value {
  * required. 0, or -1 with all errors in the slot. Existence of REF and UNIQUE are not asked here.
  */
 int field_read_body(struct req *, const struct field *fields, bool partial, struct value *values);
-/* One value. 0, or -1 with its error in the slot under the field's name. */
-int field_read(struct req *, const struct field *, const json_t *, struct value *);
+/* The same of a value within the body: inside is the key under which it stands there, NULL for the body itself. */
+int field_read_object(struct req *, const struct field *fields, bool partial, const json_t *object, const char *inside, struct value *values);
+/*
+ * Asks the database, in one statement, whether what REF fields name exists and UNIQUE values are free, for
+ * values that are SET. table, own_id: where UNIQUE is looked up and the row that does not count (NULL for
+ * none). 0, or -1 with all errors in the slot.
+ */
+int field_check_rows(struct req *, const struct field *fields, const struct value *values, const char *table, const char *own_id);
 /* How many rows a table of fields has. */
 int field_count(const struct field *);
 

@@ -63,7 +63,19 @@ struct req {
 	/* The answer. */
 	int status;
 	struct buf *out;         /* its JSON, written straight */
-	json_t *errors;          /* slot: NULL, or what failed */
+
+	/* The kit's own. */
+	json_t *errors;          /* slot: NULL, or the body that says what failed */
+	bool errors_of_fields;   /* it is an object of fields with lists of messages */
+	int body_state;          /* 0 not read, 1 read, -1 bad */
+	const struct query *params;
+	const char *content_type; /* of the answer */
+	struct buf headers;
+	bool in_transaction;
+	const char *wake;
+	struct req_after *after;
+	const char *idempotency_key;
+	const char *fingerprint; /* SHA-256 of method, path and body, hex */
 };
 
 /*
@@ -73,7 +85,7 @@ struct req {
 int req_fail(struct req *, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Adds one message to a field's list and sets 400: {"field": ["..."]}. Goes on: more may follow. */
 int req_fail_field(struct req *, const char *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* A whole body of one's own; takes the reference. */
+/* A whole body of one's own, which need not be an object; takes the reference. */
 int req_fail_json(struct req *, int status, json_t *body);
 /* What a statement's failure means: 503 with Retry-After, 409, 400; never 500 for what input can cause. */
 int req_fail_db(struct req *, enum db_status);

@@ -78,7 +78,9 @@ struct resource {
 	const struct resource_use *uses;  /* may be NULL */
 
 	/* Hooks; each may be NULL. 0, or -1 with the slot filled. */
-	/* After the fields were read and fit: rules between fields. No statement has run yet but look-ups. */
+	/* After the fields were read, also when some failed: further rules of single fields, by req_fail_field. */
+	void (*check_fields)(struct req *, struct resource_change *);
+	/* After all fields fit: rules between fields. No statement has run yet but look-ups. */
 	int (*check)(struct req *, struct resource_change *);
 	/* In the transaction, after the statement. */
 	int (*written)(struct req *, const struct resource_change *);

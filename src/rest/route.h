@@ -12,7 +12,8 @@ enum route_permission {
 	ROUTE_STAFF,
 	ROUTE_VIEW_BEHIND, /* staff, or the permission view_behindsubscription */
 	ROUTE_FIND_BEHIND, /* staff, or the permission can_find_behind_subscriptions */
-	ROUTE_ANYBODY,     /* no authentication at all */
+	ROUTE_ANYBODY,     /* nobody needs to log in, but credentials that come must be right */
+	ROUTE_OPEN,        /* Accept and Authorization are not even looked at */
 	ROUTE_PERMISSION_MAX
 };
 
@@ -42,6 +43,7 @@ struct route {
 	const char *name;        /* as OPTIONS says it: "Schedule List" */
 	const char *description; /* likewise; may be NULL */
 	enum route_permission permission;
+	bool secret; /* answers hold a secret: they are stored nowhere, not even for an Idempotency-Key */
 	/*
 	 * Of a table resource: then methods that have no handler here and that its verbs allow are the kit's. The
 	 * list's row has no {id}, the record's row has.
