@@ -36,3 +36,8 @@ t_unit_test_path_SOURCES = t/unit/test_path.c
 t_unit_test_path_LDADD = $(REST_LIBS)
 t_unit_test_query_SOURCES = t/unit/test_query.c
 t_unit_test_query_LDADD = $(REST_LIBS)
+
+# domain
+UNIT_TESTS += t/unit/test_content
+t_unit_test_content_SOURCES = t/unit/test_content.c
+t_unit_test_content_LDADD = $(DOMAIN_LIBS)
