@@ -158,7 +158,7 @@ const char *setting_allowed(enum setting setting, char *out, size_t size)
 		snprintf(out, size, "a duration from %s to %s (seconds, or with ms, s, m, h, d)", min, max);
 		break;
 	case SETTING_TYPE_STRING:
-		snprintf(out, size, "a text of %s to %s bytes without control characters", min, max);
+		snprintf(out, size, "a text of %s%s%s bytes", row->min ? min : "at most", row->min ? " to " : " ", max);
 		break;
 	case SETTING_TYPE_ENUM:
 		snprintf(out, size, "one of ");
@@ -201,14 +201,14 @@ static int parse_number(const struct setting_row *row, const char *text, int64_t
 	return 0;
 }
 
-static bool text_is_fine(const struct setting_row *row, const char *text)
+static bool is_printable(const char *text)
 {
-	size_t n = strlen(text);
-
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+	if (!utf8_is_valid(text, strlen(text)))
+		return false;
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
 			return false;
-	return (int64_t)n >= row->min && (int64_t)n <= row->max && utf8_is_valid(text, n);
+	return true;
 }
 
 static int set_value(struct value_set *set, enum setting setting, const char *text, const struct origin *origin, struct error *error)
@@ -216,8 +216,11 @@ static int set_value(struct value_set *set, enum setting setting, const char *te
 	const struct setting_row *row = &settings_rows[setting];
 	struct value *value = &set->values[setting];
 	char allowed[160];
-	bool fine = row->type == SETTING_TYPE_STRING ? text_is_fine(row, text) : !parse_number(row, text, &value->number);
+	int64_t length = (int64_t)strlen(text);
+	bool fine = row->type == SETTING_TYPE_STRING ? length >= row->min && length <= row->max : !parse_number(row, text, &value->number);
 
+	if (!is_printable(text))
+		return fail(error, origin, "%s: the value has control characters or is not UTF-8", row->name);
 	if (!fine && row->flags & SETTING_SECRET)
 		return fail(error, origin, "%s: bad value; allowed: %s", row->name, setting_allowed(setting, allowed, sizeof(allowed)));
 	if (!fine)

@@ -1,1 +1,11 @@
-
+sbin_PROGRAMS += src/sbmctl
+src_sbmctl_SOURCES = \
+	src/ctl/commands.c src/ctl/ctl.h \
+	src/ctl/config.c \
+	src/ctl/main.c \
+	src/ctl/migrate.c \
+	src/ctl/status.c \
+	src/ctl/table.c src/ctl/table.h \
+	src/ctl/token.c \
+	src/ctl/user.c
+src_sbmctl_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)

@@ -1,0 +1,72 @@
+#include "ctl/ctl.h"
+
+#include <stddef.h>
+
+static const struct ctl_option json_option[] = {
+	{"json", NULL, "as JSON"},
+	{0},
+};
+
+static const struct ctl_option migrate_options[] = {
+	{"status", NULL, "only tell what is applied and what is not; exit status 1 unless all is"},
+	{"dir", "DIR", "directory of the migrations"},
+	{"json", NULL, "with --status: as JSON"},
+	{0},
+};
+
+#define PASSWORD_OPTIONS \
+	{"password-file", "FILE", "the password is the first line of FILE; - is standard input"}, \
+	{"password-stdin", NULL, "the same as --password-file -"}, \
+	{"no-password", NULL, "no password at all: only tokens let the user in"}
+
+static const struct ctl_option user_add_options[] = {
+	{"staff", NULL, "may make tokens for others, and do what the permissions allow"},
+	{"permission", "NAME", "view_behindsubscription or can_find_behind_subscriptions; may be repeated"},
+	{"email", "ADDRESS", "e-mail address; without: the user name when it is one"},
+	PASSWORD_OPTIONS,
+	{0},
+};
+
+static const struct ctl_option password_options[] = {
+	PASSWORD_OPTIONS,
+	{0},
+};
+
+static const struct ctl_option token_list_options[] = {
+	{"all", NULL, "revoked ones too"},
+	{"json", NULL, "as JSON"},
+	{0},
+};
+
+static const struct ctl_option run_list_options[] = {
+	{"schedule", "ID", "only those of this schedule"},
+	{"unfinished", NULL, "only those under way"},
+	{"limit", "N", "the newest N; 20 when not given"},
+	{"json", NULL, "as JSON"},
+	{0},
+};
+
+const struct ctl_command ctl_commands[] = {
+	{"migrate", "", 0, 0, ctl_migrate, "bring the database's schema up to date",
+	 "Applies the migrations that the database does not have, in order, each in a transaction\nof its own. Several may be started at once; one of them does it.", migrate_options},
+	{"user add", "NAME", 1, 1, ctl_user_add, "add a user of the API",
+	 "Without a --password option a password is generated and printed.", user_add_options},
+	{"user list", "", 0, 0, ctl_user_list, "list the users", NULL, json_option},
+	{"user activate", "NAME", 1, 1, ctl_user_activate, "let a user in again", NULL, NULL},
+	{"user deactivate", "NAME", 1, 1, ctl_user_deactivate, "let a user in no more; nothing is deleted",
+	 "Workers may trust a token that they know for the time of the setting token_cache.", NULL},
+	{"user password", "NAME", 1, 1, ctl_user_password, "give a user a new password",
+	 "Without an option a password is generated and printed.", password_options},
+	{"token add", "USER", 1, 1, ctl_token_add, "make a token for a user and print it",
+	 "The token is kept nowhere and cannot be shown again.", NULL},
+	{"token list", "[USER]", 0, 1, ctl_token_list, "list the tokens, by id and the start of their digests", NULL, token_list_options},
+	{"token revoke", "ID|-", 1, 1, ctl_token_revoke, "revoke a token, by its id or, with -, by itself on standard input",
+	 "Workers may trust a token that they know for the time of the setting token_cache.", NULL},
+	{"config check", "", 0, 0, ctl_config_check, "check the settings", NULL, NULL},
+	{"config show", "[NAME]", 0, 1, ctl_config_show, "show the settings and where they come from", NULL, json_option},
+	{"config sample", "", 0, 0, ctl_config_sample, "print a sample sbm.conf, with all settings at their defaults", NULL, NULL},
+	{"config man", "", 0, 0, ctl_config_man, "print the list of settings for sbm.conf(5), in mdoc", NULL, NULL},
+	{"status", "", 0, 0, ctl_status, "show daemons, queue, runs, schedules, failed tasks and jobs", NULL, json_option},
+	{"run list", "", 0, 0, ctl_run_list, "list runs, the newest first", NULL, run_list_options},
+	{0},
+};

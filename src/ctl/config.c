@@ -1,0 +1,146 @@
+#include "config.h"
+
+#include "base/settings.h"
+#include "ctl/ctl.h"
+#include "ctl/table.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define VALUE_SIZE 4200
+
+int ctl_config_check(struct ctl *ctl, const struct ctl_args *args)
+{
+	(void)args;
+	if (ctl_settings(ctl))
+		return CTL_FAILED;
+	if (setting_int(SETTING_PAGE_SIZE) > setting_int(SETTING_PAGE_SIZE_MAX))
+		return ctl_fail("page_size is larger than page_size_max");
+	if (setting_int(SETTING_RETRY_BASE) > setting_int(SETTING_RETRY_MAX))
+		return ctl_fail("retry_base is longer than retry_max");
+	if (setting_int(SETTING_PROBE_MIN) > setting_int(SETTING_PROBE_MAX))
+		return ctl_fail("probe_min is longer than probe_max");
+	if (*settings_path())
+		printf("%s is fine\n", settings_path());
+	else
+		puts("there is no file; the defaults and the environment are fine");
+	return CTL_OK;
+}
+
+int ctl_config_show(struct ctl *ctl, const struct ctl_args *args)
+{
+	static const struct table_column columns[] = {{"name", TABLE_TEXT}, {"value", TABLE_TEXT}, {"source", TABLE_TEXT}, {0}};
+	const char *name = args->operands[0];
+	int wanted = name ? setting_find(name) : -1;
+	struct table table;
+
+	if (name && wanted < 0)
+		return ctl_usage("\"%s\" is not a setting", name);
+	if (ctl_settings(ctl))
+		return CTL_FAILED;
+	table_init(&table, columns);
+	for (int i = 0; i < SETTING_MAX; i++) {
+		char value[VALUE_SIZE];
+
+		if (wanted < 0 || wanted == i)
+			table_add(&table, (const char *[]){settings_rows[i].name, setting_show((enum setting)i, value, sizeof(value)), setting_source((enum setting)i)});
+	}
+	table_show(&table, ctl_has(args, "json"));
+	table_fini(&table);
+	return CTL_OK;
+}
+
+/* The default as the file would have it. */
+static void show_fallback(const struct setting_row *row, char *out, size_t size)
+{
+	int n = row->type == SETTING_TYPE_ENUM ? (int)strcspn(row->fallback, "|") : (int)strlen(row->fallback);
+
+	if (row->type == SETTING_TYPE_STRING && (!n || strpbrk(row->fallback, " #\"")))
+		snprintf(out, size, "\"%s\"", row->fallback);
+	else
+		snprintf(out, size, "%.*s", n, row->fallback);
+}
+
+/* Prints text in lines of at most 90 columns, each with the prefix. */
+static void print_folded(const char *prefix, const char *text)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t n = strcspn(text, " ");
+
+		if (column && column + 1 + n > 90 - strlen(prefix)) {
+			putchar('\n');
+			column = 0;
+		}
+		printf("%s%.*s", column ? " " : prefix, (int)n, text);
+		column += n + (column > 0);
+		text += n + (text[n] == ' ');
+	}
+	putchar('\n');
+}
+
+int ctl_config_sample(struct ctl *ctl, const struct ctl_args *args)
+{
+	(void)ctl;
+	(void)args;
+	puts("# Settings of sbm-api, sbm-senderd and sbmctl; sbm.conf(5) explains them.\n"
+	     "# These are the defaults; take away a # and change what follows it.");
+	for (int i = 0; i < SETTING_MAX; i++) {
+		const struct setting_row *row = &settings_rows[i];
+		char text[1024], allowed[160], fallback[256];
+
+		show_fallback(row, fallback, sizeof(fallback));
+		snprintf(text, sizeof(text), "%s; %s%s.", row->description, setting_allowed((enum setting)i, allowed, sizeof(allowed)),
+			 row->flags & SETTING_RELOAD ? "" : "; a change needs a restart");
+		text[0] = (char)toupper((unsigned char)text[0]);
+		putchar('\n');
+		print_folded("# ", text);
+		printf("#%s = %s\n", row->name, fallback);
+	}
+	return CTL_OK;
+}
+
+/* Text in which roff finds nothing of its own. */
+static void print_roff(const char *text)
+{
+	for (const char *p = text; *p; p++) {
+		if (*p == '\\')
+			fputs("\\e", stdout);
+		else if (*p == '-')
+			fputs("\\-", stdout);
+		else if ((*p == '.' || *p == '\'') && p == text)
+			printf("\\&%c", *p);
+		else
+			putchar(*p);
+	}
+}
+
+int ctl_config_man(struct ctl *ctl, const struct ctl_args *args)
+{
+	(void)ctl;
+	(void)args;
+	puts(".Bl -tag -width Ds");
+	for (int i = 0; i < SETTING_MAX; i++) {
+		const struct setting_row *row = &settings_rows[i];
+		char allowed[160], fallback[256], description[512];
+
+		show_fallback(row, fallback, sizeof(fallback));
+		snprintf(description, sizeof(description), "%s", row->description);
+		description[0] = (char)toupper((unsigned char)description[0]);
+		printf(".It Ic %s\n", row->name);
+		print_roff(description);
+		printf(".\nAllowed: ");
+		print_roff(setting_allowed((enum setting)i, allowed, sizeof(allowed)));
+		printf(".\nDefault:\n.Li ");
+		print_roff(fallback);
+		puts(" .");
+		if (!(row->flags & SETTING_RELOAD))
+			puts("A change needs a restart.");
+		if (row->flags & SETTING_SECRET)
+			puts("It is never shown.");
+	}
+	puts(".El");
+	return CTL_OK;
+}
