@@ -1,3 +1,3 @@
 include t/unit/local.mk
-EXTRA_DIST += t/stack
+EXTRA_DIST += t/stack t/demo t/golden-users
 include t/fuzz/local.mk
