@@ -41,3 +41,6 @@ t_unit_test_query_LDADD = $(REST_LIBS)
 UNIT_TESTS += t/unit/test_content
 t_unit_test_content_SOURCES = t/unit/test_content.c
 t_unit_test_content_LDADD = $(DOMAIN_LIBS)
+UNIT_TESTS += t/unit/test_cron
+t_unit_test_cron_SOURCES = t/unit/test_cron.c
+t_unit_test_cron_LDADD = $(DOMAIN_LIBS)
