@@ -44,3 +44,10 @@ t_unit_test_content_LDADD = $(DOMAIN_LIBS)
 UNIT_TESTS += t/unit/test_cron
 t_unit_test_cron_SOURCES = t/unit/test_cron.c
 t_unit_test_cron_LDADD = $(DOMAIN_LIBS)
+
+# io
+UNIT_TESTS += t/unit/test_json t/unit/test_digest
+t_unit_test_json_SOURCES = t/unit/test_json.c
+t_unit_test_json_LDADD = $(IO_LIBS) $(EXT_LIBS)
+t_unit_test_digest_SOURCES = t/unit/test_digest.c
+t_unit_test_digest_LDADD = $(IO_LIBS) $(EXT_LIBS)
