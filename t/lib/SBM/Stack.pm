@@ -331,7 +331,6 @@ sub ctl {
 	my $build = build_dir();
 	my ($program) = grep { -x } "$build/src/sbmctl", "$build/sbmctl";
 	local $ENV{SBM_CONF} = $self->{env}{SBM_CONF};
-	local @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
 	return run($program, @arguments, $options);
 }
 

@@ -1,0 +1,146 @@
+#!/usr/bin/perl
+# An administrator at the keyboard: what sbmctl says, does, and ends with.
+use strict;
+use warnings;
+use Test::More;
+use SBM::Content;
+use SBM::Stack;
+
+my $stack = SBM::Stack->start(senderd => 0, token_cache => '100ms');
+
+sub says {
+	my ($words, $status, $pattern, $name, $options) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($got, $output) = $stack->ctl(@$words, $options || {});
+	is($got, $status, "$name: exit status $status") or diag($output);
+	like($output, $pattern, "$name: what it says") if $pattern;
+	return $output;
+}
+
+sub let_in { my ($token) = @_; return $stack->get('/api/v1/schedule/', authorization => "Token $token")->{status} == 200 }
+
+subtest 'help' => sub {
+	my $help = says(['--help'], 0, qr/usage: sbmctl/i, 'help');
+	my @commands = map { /^\s+((?:[a-z]+ ?){1,3}?)(?:\s{2,}|\s+[A-Z\[-]|$)/ ? $1 =~ s/\s+$//r : () } split /\n/, $help;
+	for my $needed ('migrate', 'user add', 'user list', 'user deactivate', 'user password', 'token add', 'token list', 'token revoke', 'config check', 'config show', 'status') {
+		like($help, qr/^\s+(?:sbmctl )?\Q$needed\E\b/m, "names $needed");
+		says([split(' ', $needed), '--help'], 0, qr/usage: sbmctl.*\Q$needed\E/i, "$needed --help");
+	}
+	says([], 2, qr/usage|--help/i, 'no command');
+	says(['dance'], 2, qr/dance/, 'an unknown command');
+	says(['user', 'dance'], 2, qr/dance|user/, 'an unknown word after a known one');
+	says(['user', 'add'], 2, qr/usage|NAME/, 'a missing operand');
+	says(['user', 'list', '--what'], 2, qr/--what/, 'an unknown option');
+	says(['user', 'list', 'extra'], 2, qr/extra|usage/, 'one operand too many');
+	says(['--version'], 0, qr/\b\d+\.\d+\.\d+\b/, 'version');
+};
+
+subtest 'users and tokens' => sub {
+	says(['user', 'add', 'rosa', '--password-stdin'], 0, undef, 'add', { input => "secret words\n" });
+	says(['user', 'add', 'rosa', '--no-password'], 1, qr/rosa/, 'the same once more');
+	says(['user', 'add', 'bad:name', '--no-password'], 2, qr/colon/, 'a bad name');
+	says(['user', 'add', 'nora', '--permission', 'fly'], 2, qr/fly.*view_behindsubscription/, 'a bad permission');
+	says(['user', 'list'], 0, qr/^rosa\b/m, 'list');
+	my $generated = says(['user', 'add', 'olga'], 0, qr/^password: \S{12,}$/m, 'without a password one is made');
+
+	my $answer = $stack->post('/api/token-auth/', { username => 'rosa', password => 'secret words' }, authorization => undef);
+	is($answer->{status}, 200, 'the password lets her in') or diag($answer->{content});
+	ok(let_in($answer->{json}{token}), 'and the token that she got');
+	is($stack->post('/api/token-auth/', { username => 'rosa', password => 'secret word' }, authorization => undef)->{status}, 400, 'another one does not');
+	is($stack->value("SELECT count(*) FROM api_user WHERE username = 'rosa' AND password LIKE '\$y\$%'"), 1, 'kept as a yescrypt hash');
+
+	my ($token) = says(['token', 'add', 'rosa'], 0, qr/^[0-9a-f]{40}$/m, 'a token') =~ /([0-9a-f]{40})/;
+	ok(let_in($token), 'lets her in');
+	says(['token', 'add', 'nobody'], 1, qr/nobody/, 'a token for nobody');
+	my ($id) = map { $_->[0] } $stack->rows("SELECT t.id FROM api_token t WHERE t.digest = sha256('$token')");
+	my $list = says(['token', 'list'], 0, qr/^\s*$id\b.*rosa/m, 'the list');
+	unlike($list, qr/$token/, 'does not show tokens');
+	says(['token', 'revoke', $id], 0, undef, 'revoke');
+	poll_until { !let_in($token) } 'then it lets nobody in';
+	says(['token', 'revoke', $id], 1, qr/revoked|no such/, 'revoke again');
+	says(['token', 'revoke', 'abc'], 2, qr/token list/, 'revoke what is no id');
+
+	($token) = says(['token', 'add', 'rosa'], 0, undef, 'another token') =~ /([0-9a-f]{40})/;
+	says(['user', 'deactivate', 'rosa'], 0, undef, 'deactivate');
+	poll_until { !let_in($token) } 'she is let in no more';
+	is($stack->get('/api/v1/schedule/', authorization => "Token $token")->{json}{detail}, 'User inactive or deleted.', 'in the recorded words');
+	says(['user', 'deactivate', 'nobody'], 1, qr/nobody/, 'deactivate nobody');
+	says(['user', 'password', 'rosa', '--password-stdin'], 0, undef, 'a new password', { input => "other words\n" });
+	says(['user', 'password', 'rosa', '--password-stdin'], 1, qr/empty/, 'an empty one', { input => "\n" });
+};
+
+subtest 'migrate' => sub {
+	says(['migrate'], 0, qr/nothing to do/, 'a second time');
+	my $dir = "$stack->{dir}/migrations";
+	mkdir $dir;
+	for my $file (glob SBM::Stack::source_dir() . '/sql/migrations/*.sql') {
+		my ($name) = $file =~ m{([^/]+)$};
+		open my $out, '>', "$dir/$name" or die;
+		print $out SBM::Stack::slurp($file), $name =~ /^0001/ ? "-- edited\n" : '';
+		close $out;
+	}
+	says(['migrate', '--dir', $dir], 1, qr/0001.*differs/s, 'an edited old file is refused');
+	says(['migrate', '--dir', "$stack->{dir}/nowhere"], 1, qr/nowhere/, 'a directory that is not there');
+	# Several at once on an empty database: one does it, the others wait and find it done.
+	$stack->sql('CREATE DATABASE empty OWNER sbm');
+	my ($database) = SBM::Stack::slurp($stack->{env}{SBM_CONF}) =~ /^database\s*=\s*"?([^"\n]+)/m;
+	$database =~ s/dbname=\w+/dbname=empty/;
+	my @pids;
+	for (1 .. 4) {
+		my $pid = fork // die;
+		if (!$pid) {
+			$ENV{SBM_DATABASE} = $database;
+			my ($status, $output) = $stack->ctl('migrate');
+			print STDERR $output if $status;
+			require POSIX;
+			POSIX::_exit($status);
+		}
+		push @pids, $pid;
+	}
+	is_deeply([map { waitpid $_, 0; $? >> 8 } @pids], [0, 0, 0, 0], 'four at once all succeed');
+	local $ENV{SBM_DATABASE} = $database;
+	says(['migrate', '--status'], 0, qr/0001/, 'and it is applied');
+};
+
+subtest 'config' => sub {
+	says(['config', 'check'], 0, qr/fine/, 'the configuration of the stack');
+	my $conf = "$stack->{dir}/bad.conf";
+	for my $case (["page_sizes = 3\n", qr/bad\.conf.*1.*page_sizes/s], ["page_size = 99999999\n", qr/page_size.*1.*10000/s], ["\nnonsense\n", qr/2/], ["sweep = 3 fortnights\n", qr/sweep/]) {
+		open my $out, '>', $conf or die;
+		print $out $case->[0];
+		close $out;
+		says(['-c', $conf, 'config', 'check'], 1, $case->[1], "refused: $case->[0]" =~ s/\n/ /gr);
+	}
+	says(['config', 'show'], 0, qr/page_size\s+1000/, 'show');
+	unlike(says(['config', 'show'], 0, undef, 'show'), qr/host=.*dbname=sbm/, 'secrets stay hidden');
+	{
+		local $ENV{SBM_PAGE_SIZE} = 7;
+		says(['config', 'show'], 0, qr/page_size\s+7\b/, 'the environment goes over the file');
+	}
+};
+
+subtest 'status' => sub {
+	my ($status, $output) = $stack->ctl('status');
+	like($output, qr/daemon/i, 'it speaks of daemons') or diag($output);
+	my $schedule = make_schedule($stack);
+	my $set = make_set($stack, $schedule, ['One', 'Two']);
+	subscribe($stack, $set, $schedule) for 1 .. 3;
+	fire($stack, $schedule);
+	$stack->up;
+	settled($stack);
+	poll_until { ($stack->ctl('status'))[1] =~ /sbm|:\d+|\d+/ } 'a daemon is there';
+	($status, $output) = $stack->ctl('status');
+	is($status, 0, 'all is well') or diag($output);
+	like($output, qr/\b3\b/, 'the last run is told') or diag($output);
+	is($stack->get('/readyz', authorization => undef)->{status}, 200, 'and the service is ready');
+	note($output);
+};
+
+subtest 'without a database' => sub {
+	local $ENV{SBM_DATABASE} = "host=$stack->{dir}/nowhere dbname=sbm";
+	says(['user', 'list'], 1, qr/database|connect/, 'it says that it cannot be reached');
+};
+
+$stack->expect_log(qr/prog=sbmctl/);
+$stack->finish;
+done_testing;

@@ -1,0 +1,99 @@
+#!/usr/bin/perl
+# The source tree keeps its own rules: who includes whom, manuals, settings, one truth for each fact.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use Test::More;
+use SBM::Stack;
+
+my $source = SBM::Stack::source_dir();
+my $build = SBM::Stack::build_dir();
+sub slurp { return SBM::Stack::slurp($_[0]) // '' }
+
+subtest 'a file includes only its own room and those above' => sub {
+	my %may = (base => 'base', io => 'base io', domain => 'base io domain', rest => 'base io domain rest', api => 'base io domain rest api', senderd => 'base io domain senderd', ctl => 'base io domain ctl');
+	my %library = ('fcgiapp.h' => 'io', 'libpq-fe.h' => 'io', 'jansson.h' => 'io', 'zmq.h' => 'io', 'curl/curl.h' => 'io', 'crypt.h' => 'io', 'openssl/' => 'io');
+	my $files = 0;
+	for my $file (sort glob "$source/src/*/*.[ch]") {
+		my ($room, $name) = $file =~ m{src/(\w+)/([^/]+)$};
+		my %allowed = map { $_ => 1 } split ' ', $may{$room} // '';
+		my @bad;
+		my $text = slurp($file);
+		$files++;
+		while ($text =~ /^\s*#\s*include\s+(["<])([^">]+)/mg) {
+			my ($quote, $what) = ($1, $2);
+			if ($quote eq '"') {
+				my ($of) = $what =~ m{^(\w+)/};
+				push @bad, $what if $what ne 'config.h' && !($of && $allowed{$of});
+			} else {
+				push @bad, "<$what>" if grep { index($what, $_) == 0 && $library{$_} ne $room } keys %library;
+			}
+		}
+		is_deeply(\@bad, [], "$room/$name");
+		if ($name =~ /^(.*)\.c$/ && -e "$source/src/$room/$1.h") {
+			my ($first) = $text =~ /^\s*#\s*include\s+["<]([^">]+)/m;
+			is($first, "$room/$1.h", "$room/$name includes its own header first");
+		}
+	}
+	cmp_ok($files, '>', 50, "$files files");
+};
+
+subtest 'no SQL is put together from input' => sub {
+	for my $file (sort glob "$source/src/{api,senderd,domain,ctl}/*.c") {
+		my @bad = grep { /\bs?n?printf\w*\s*\([^;]*"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\s/ } split /\n/, slurp($file);
+		is_deeply(\@bad, [], $file =~ s{.*/src/}{}r);
+	}
+};
+
+SKIP: {
+	my $mandoc = grep { -x "$_/mandoc" } split /:/, $ENV{PATH};
+	skip 'mandoc is not installed', 1 unless $mandoc;
+	subtest 'manuals are clean' => sub {
+		my @pages = sort glob "$source/man/*.[1-9]";
+		is_deeply([grep { my $page = $_; !grep { m{/\Q$page\E$} } @pages } qw(sbm.7 sbm-api.8 sbm-senderd.8 sbmctl.8 sbm.conf.5 sbm-http.7)], [], 'all are there');
+		for my $page (@pages) {
+			my $output = `mandoc -T lint -W warning '$page' 2>&1`;
+			is($output, '', $page =~ s{.*/}{}r);
+		}
+	};
+}
+
+# Names of the table of settings, in its order.
+my @settings = slurp("$source/src/base/settings.def") =~ /^SETTING\(\w+,\s*"(\w+)"/mg;
+
+subtest 'settings' => sub {
+	cmp_ok(scalar @settings, '>', 40, 'the table has them');
+	my $page = slurp("$source/man/sbm.conf.5");
+	my @described = $page =~ /^\.It Ic (\w+)/mg;
+	is_deeply(\@described, \@settings, 'sbm.conf(5) describes each, in the order of the table');
+	my $generated = `'$build/src/sbmctl' config man 2>&1`;
+	ok(index(plain($page), plain($generated)) >= 0, 'in the words of the table') or diag('make sbm.conf.5 anew with: sbmctl config man');
+	my $shown = do { local $ENV{SBM_CONF} = '/dev/null'; `'$build/src/sbmctl' config show 2>&1` };
+	is_deeply([grep { $shown !~ /^$_\b/m } @settings], [], 'sbmctl config show has each');
+};
+sub plain { return $_[0] =~ s/\s+/ /gr }
+
+subtest 'the sample file changes nothing' => sub {
+	my $dir = tempdir(CLEANUP => 1);
+	my $sample = `'$build/src/sbmctl' config sample 2>&1`;
+	is_deeply([grep { $sample !~ /^#$_ = /m } @settings], [], 'it has each setting, commented out');
+	open my $out, '>', "$dir/sample.conf" or die;
+	print $out $sample =~ s/^#(\w+ = )/$1/mgr;
+	close $out;
+	my $output = `'$build/src/sbmctl' -c '$dir/sample.conf' config check 2>&1`;
+	is($?, 0, 'with every line in force it is a good configuration') or diag($output);
+	my ($with, $without) = map { local $ENV{SBM_CONF} = $_; join '', map { s/\s+\S*$//r . "\n" if /^(\w+)/ } sort split /\n/, `'$build/src/sbmctl' config show 2>&1` } "$dir/sample.conf", '/dev/null';
+	is($with, $without, 'that says what the defaults say');
+};
+
+subtest 'texts' => sub {
+	my @files = split /\n/, `cd '$source' && git ls-files 2>/dev/null`;
+	plan skip_all => 'not a git checkout' unless @files;
+	for my $file (grep { !m{^t/fuzz/corpus|\.(?:png|mp3)$|^t/tree\.t$} } @files) {
+		my $text = slurp("$source/$file");
+		my @bad = $text =~ m{(/tmp/w\b|/work/|\bClaude\b|\bTODO\b|\bFIXME\b|\bXXX\b|\blorem ipsum\b)}gi;
+		is_deeply(\@bad, [], $file);
+	}
+};
+
+done_testing;
