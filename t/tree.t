@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# The source tree keeps its own rules: who includes whom, manuals, settings, one truth for each fact.
+# The source tree keeps its own rules: no SQL from input, clean manuals, one truth for each setting.
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
@@ -9,34 +9,6 @@ use SBM::Stack;
 my $source = SBM::Stack::source_dir();
 my $build = SBM::Stack::build_dir();
 sub slurp { return SBM::Stack::slurp($_[0]) // '' }
-
-subtest 'a file includes only its own room and those above' => sub {
-	my %may = (base => 'base', io => 'base io', domain => 'base io domain', rest => 'base io domain rest', api => 'base io domain rest api', senderd => 'base io domain senderd', ctl => 'base io domain ctl');
-	my %library = ('fcgiapp.h' => 'io', 'libpq-fe.h' => 'io', 'jansson.h' => 'io', 'zmq.h' => 'io', 'curl/curl.h' => 'io', 'crypt.h' => 'io', 'openssl/' => 'io');
-	my $files = 0;
-	for my $file (sort glob "$source/src/*/*.[ch]") {
-		my ($room, $name) = $file =~ m{src/(\w+)/([^/]+)$};
-		my %allowed = map { $_ => 1 } split ' ', $may{$room} // '';
-		my @bad;
-		my $text = slurp($file);
-		$files++;
-		while ($text =~ /^\s*#\s*include\s+(["<])([^">]+)/mg) {
-			my ($quote, $what) = ($1, $2);
-			if ($quote eq '"') {
-				my ($of) = $what =~ m{^(\w+)/};
-				push @bad, $what if $what ne 'config.h' && !($of && $allowed{$of});
-			} else {
-				push @bad, "<$what>" if grep { index($what, $_) == 0 && $library{$_} ne $room } keys %library;
-			}
-		}
-		is_deeply(\@bad, [], "$room/$name");
-		if ($name =~ /^(.*)\.c$/ && -e "$source/src/$room/$1.h") {
-			my ($first) = $text =~ /^\s*#\s*include\s+["<]([^">]+)/m;
-			is($first, "$room/$1.h", "$room/$name includes its own header first");
-		}
-	}
-	cmp_ok($files, '>', 50, "$files files");
-};
 
 subtest 'no SQL is put together from input' => sub {
 	for my $file (sort glob "$source/src/{api,senderd,domain,ctl}/*.c") {
