@@ -278,7 +278,7 @@ classify(const char *sqlstate)
 }
 
 static void
-log_failure(const struct db *db, enum db_status status, const char *name)
+log_failure(const struct db *db, enum db_status status, bool connected, const char *name)
 {
 	static const enum log_level levels[DB_STATUS_MAX] = {
 	    [DB_UNAVAILABLE] = LOG_LEVEL_WARN,
@@ -290,7 +290,8 @@ log_failure(const struct db *db, enum db_status status, const char *name)
 	    [DB_ERROR] = LOG_LEVEL_ERR,
 	};
 
-	log_write(levels[status], "statement failed",
+	/* That there is no connection was said when it was lost, or could not be had. */
+	log_write(connected ? levels[status] : LOG_LEVEL_DEBUG, "statement failed",
 	    LOG_FIELDS(log_str("statement", name), log_str("sqlstate", db->sqlstate), log_str("constraint", db->constraint),
 	        log_str("error", status == DB_BAD_VALUE ? "" : db->message)));
 }
@@ -388,9 +389,11 @@ enum db_status
 db_exec(struct db *db, const struct db_stmt *stmt, const struct db_params *params, struct db_result **result)
 {
 	enum db_status status = DB_UNAVAILABLE;
+	bool connected;
 
 	clear_error(db);
-	if (ensure(db))
+	connected = ensure(db);
+	if (connected)
 		status = exec_once(db, stmt, params, result);
 	if (status == DB_ERROR && db->connection != NULL && is_stale(db, stmt)) {
 		table_clear(db);
@@ -399,7 +402,7 @@ db_exec(struct db *db, const struct db_stmt *stmt, const struct db_params *param
 		status = db->in_transaction ? DB_RETRY : exec_once(db, stmt, params, result);
 	}
 	if (status != DB_OK)
-		log_failure(db, status, stmt->name != NULL ? stmt->name : "");
+		log_failure(db, status, connected, stmt->name != NULL ? stmt->name : "");
 	return status;
 }
 
@@ -413,12 +416,14 @@ static enum db_status
 simple(struct db *db, const char *sql, const char *name)
 {
 	enum db_status status = DB_UNAVAILABLE;
+	bool connected;
 
 	clear_error(db);
-	if (ensure(db))
+	connected = ensure(db);
+	if (connected)
 		status = take_result(db, PQexec(db->connection, sql), NULL);
 	if (status != DB_OK)
-		log_failure(db, status, name);
+		log_failure(db, status, connected, name);
 	return status;
 }
 

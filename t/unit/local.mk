@@ -51,3 +51,6 @@ t_unit_test_json_SOURCES = t/unit/test_json.c
 t_unit_test_json_LDADD = $(IO_LIBS) $(EXT_LIBS)
 t_unit_test_digest_SOURCES = t/unit/test_digest.c
 t_unit_test_digest_LDADD = $(IO_LIBS) $(EXT_LIBS)
+UNIT_TESTS += t/unit/test_db
+t_unit_test_db_SOURCES = t/unit/test_db.c
+t_unit_test_db_LDADD = $(IO_LIBS) $(EXT_LIBS)
