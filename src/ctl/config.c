@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/buf.h"
 #include "base/settings.h"
 #include "ctl/ctl.h"
 #include "ctl/table.h"
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define VALUE_SIZE 4200
+#define LINE_WIDTH 78
 
 int ctl_config_check(struct ctl *ctl, const struct ctl_args *args)
 {
@@ -62,7 +64,7 @@ static void show_fallback(const struct setting_row *row, char *out, size_t size)
 		snprintf(out, size, "%.*s", n, row->fallback);
 }
 
-/* Prints text in lines of at most 90 columns, each with the prefix. */
+/* Prints text in lines of a width that reads well, each with the prefix. */
 static void print_folded(const char *prefix, const char *text)
 {
 	size_t column = 0;
@@ -70,7 +72,7 @@ static void print_folded(const char *prefix, const char *text)
 	while (*text) {
 		size_t n = strcspn(text, " ");
 
-		if (column && column + 1 + n > 90 - strlen(prefix)) {
+		if (column && column + 1 + n > LINE_WIDTH - strlen(prefix)) {
 			putchar('\n');
 			column = 0;
 		}
@@ -102,19 +104,57 @@ int ctl_config_sample(struct ctl *ctl, const struct ctl_args *args)
 	return CTL_OK;
 }
 
-/* Text in which roff finds nothing of its own. */
-static void print_roff(const char *text)
+/* The text for roff: what it would take for a request or a hyphen is escaped. */
+static void put_roff(struct buf *buf, const char *text)
 {
 	for (const char *p = text; *p; p++) {
+		bool first = p == text || p[-1] == ' ';
+
+		if (first && (*p == '.' || *p == '\''))
+			buf_puts(buf, "\\&");
 		if (*p == '\\')
-			fputs("\\e", stdout);
+			buf_puts(buf, "\\e");
 		else if (*p == '-')
-			fputs("\\-", stdout);
-		else if ((*p == '.' || *p == '\'') && p == text)
-			printf("\\&%c", *p);
+			buf_puts(buf, "\\-");
+		else if (*p == '"')
+			buf_puts(buf, "\\(dq");
 		else
-			putchar(*p);
+			buf_putc(buf, *p);
 	}
+}
+
+static void print_man_sentence(const char *before, const char *text)
+{
+	struct buf buf;
+
+	buf_init(&buf, 4096);
+	buf_puts(&buf, before);
+	put_roff(&buf, text);
+	buf_putc(&buf, '.');
+	if (islower((unsigned char)*buf.data))
+		*buf.data = (char)toupper((unsigned char)*buf.data);
+	print_folded("", buf.data);
+	buf_fini(&buf);
+}
+
+static void print_man_row(enum setting setting)
+{
+	const struct setting_row *row = &settings_rows[setting];
+	char text[256];
+	struct buf buf;
+
+	buf_init(&buf, 4096);
+	show_fallback(row, text, sizeof(text));
+	put_roff(&buf, text);
+	/* A colon at the end would be taken for punctuation. */
+	printf(".It Ic %s No = Li %s\\&\n", row->name, buf_text(&buf));
+	buf_fini(&buf);
+	print_man_sentence("", row->description);
+	print_man_sentence("Allowed: ", setting_allowed(setting, text, sizeof(text)));
+	if (!(row->flags & SETTING_RELOAD))
+		puts("A change needs a restart.");
+	if (row->flags & SETTING_SECRET)
+		puts("It is never shown.");
 }
 
 int ctl_config_man(struct ctl *ctl, const struct ctl_args *args)
@@ -122,25 +162,8 @@ int ctl_config_man(struct ctl *ctl, const struct ctl_args *args)
 	(void)ctl;
 	(void)args;
 	puts(".Bl -tag -width Ds");
-	for (int i = 0; i < SETTING_MAX; i++) {
-		const struct setting_row *row = &settings_rows[i];
-		char allowed[160], fallback[256], description[512];
-
-		show_fallback(row, fallback, sizeof(fallback));
-		snprintf(description, sizeof(description), "%s", row->description);
-		description[0] = (char)toupper((unsigned char)description[0]);
-		printf(".It Ic %s\n", row->name);
-		print_roff(description);
-		printf(".\nAllowed: ");
-		print_roff(setting_allowed((enum setting)i, allowed, sizeof(allowed)));
-		printf(".\nDefault:\n.Li ");
-		print_roff(fallback);
-		puts(" .");
-		if (!(row->flags & SETTING_RELOAD))
-			puts("A change needs a restart.");
-		if (row->flags & SETTING_SECRET)
-			puts("It is never shown.");
-	}
+	for (int i = 0; i < SETTING_MAX; i++)
+		print_man_row((enum setting)i);
 	puts(".El");
 	return CTL_OK;
 }

@@ -9,3 +9,9 @@ src_sbmctl_SOURCES = \
 	src/ctl/token.c \
 	src/ctl/user.c
 src_sbmctl_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)
+
+# All settings at their defaults, from the table.
+pkgdata_DATA = sbm.conf.sample
+sbm.conf.sample: src/sbmctl
+	$(AM_V_GEN)src/sbmctl config sample >$@.new && mv $@.new $@
+CLEANFILES += sbm.conf.sample sbm.conf.sample.new

@@ -53,10 +53,10 @@ static int read_whole(const char *path, struct buf *out)
 		return -1;
 	while ((n = fread(chunk, 1, sizeof(chunk), file)) > 0)
 		buf_put(out, chunk, n);
-	if (ferror(file) || out->overflow || strlen(buf_text(out)) != out->length)
+	if (out->overflow || strlen(buf_text(out)) != out->length)
+		errno = out->overflow ? EFBIG : EILSEQ;
+	if (ferror(file) || errno)
 		rc = -1;
-	if (rc && !errno)
-		errno = EFBIG;
 	fclose(file);
 	return rc;
 }
