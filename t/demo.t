@@ -9,7 +9,7 @@ my $source = SBM::Stack::source_dir();
 plan skip_all => 'no demonstration in this tree' unless -x "$source/t/demo";
 my $dir = ($ENV{SBM_TEST_DIR} || '/tmp') . "/sbm-demo-test-$$";
 local $ENV{SBM_BUILD} = SBM::Stack::build_dir();
-my ($status, $output) = SBM::Stack::run("$source/t/demo", '--once', $dir);
+my ($status, $output) = SBM::Stack::run("$source/t/demo", '--once', '--dir', $dir);
 is($status, 0, 'it ends well') or diag($output);
 note(substr $output, -3000);
 like($output, qr/"?[\w ]+"?.*\d/, 'it says what it did');
