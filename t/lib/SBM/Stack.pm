@@ -325,12 +325,20 @@ sub value { my ($self, $text) = @_; my ($row) = $self->rows($text); return $row 
 
 # ---- programs
 
+# Our own variables are no settings of sbm.
+sub clean_environment {
+	my %keep = %ENV;
+	delete @keep{ grep { /^SBM_(?:BUILD|STACK_|TEST_)/ } keys %keep };
+	return %keep;
+}
+
 sub ctl {
 	my ($self, @arguments) = @_;
 	my $options = ref $arguments[-1] ? pop @arguments : {};
 	my $build = build_dir();
 	my ($program) = grep { -x } "$build/src/sbmctl", "$build/sbmctl";
-	local $ENV{SBM_CONF} = $self->{env}{SBM_CONF};
+	local %ENV = clean_environment();
+	$ENV{SBM_CONF} //= $self->{env}{SBM_CONF};
 	return run($program, @arguments, $options);
 }
 
