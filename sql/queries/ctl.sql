@@ -26,10 +26,10 @@ INSERT INTO api_user (username, email, password, is_staff, permissions, created_
 VALUES ($1, $2, $3, $4, $5, $6)
 
 -- name: user_list
-SELECT u.id, u.username, u.email, u.is_active, u.is_staff, u.password <> '', array_to_string(u.permissions, ','),
+SELECT u.username, u.id, u.email, u.is_active, u.is_staff, u.password <> '', array_to_string(u.permissions, ','),
     (SELECT count(*) FROM api_token t WHERE t.user_id = u.id AND t.revoked_at IS NULL), u.created_at
 FROM api_user u
-ORDER BY u.id
+ORDER BY u.username
 
 -- name: user_set_active
 UPDATE api_user

@@ -150,7 +150,7 @@ int ctl_user_add(struct ctl *ctl, const struct ctl_args *args)
 int ctl_user_list(struct ctl *ctl, const struct ctl_args *args)
 {
 	static const struct table_column columns[] = {
-		{"id", TABLE_NUMBER}, {"username", TABLE_TEXT}, {"email", TABLE_TEXT}, {"active", TABLE_BOOL}, {"staff", TABLE_BOOL}, {"password", TABLE_BOOL},
+		{"username", TABLE_TEXT}, {"id", TABLE_NUMBER}, {"email", TABLE_TEXT}, {"active", TABLE_BOOL}, {"staff", TABLE_BOOL}, {"password", TABLE_BOOL},
 		{"permissions", TABLE_WORDS}, {"tokens", TABLE_NUMBER}, {"created_at", TABLE_TIME}, {0}
 	};
 	struct db_result *result;
