@@ -369,15 +369,15 @@ static int read_file(struct value_set *set, const char *path, bool required, boo
 	return rc;
 }
 
-/* Variables with our prefix that are not settings: where the file is, and what the stack's env file sets for its reader. */
+/* Variables with our prefix that are not settings: where the file is, what the stack's env file sets for its reader, and those of the tests. */
 static bool is_foreign(const char *name)
 {
-	static const char *const names[] = {"conf", "admin_token", "psql", NULL};
+	static const char *const names[] = {"conf", "admin_token", "psql", "build", NULL};
 
 	for (int i = 0; names[i]; i++)
 		if (!strcmp(names[i], name))
 			return true;
-	return false;
+	return !strncmp(name, "test_", 5) || !strncmp(name, "stack_", 6);
 }
 
 static int read_variable(struct value_set *set, const char *variable, struct error *error)
