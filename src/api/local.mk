@@ -1,3 +1,7 @@
+noinst_LIBRARIES += libapi.a
+libapi_a_SOURCES = src/api/binarycontent.c src/api/message.c src/api/messageset.c src/api/path.c src/api/resources.h \
+	src/api/root.c src/api/routes.c src/api/routes.h src/api/schedule.c src/api/subscription.c
+
 EXTRA_PROGRAMS += sbm-api
-sbm_api_SOURCES = src/api/main.c src/api/worker.c src/api/worker.h src/api/routes.h
-sbm_api_LDADD = $(REST_LIBS) $(EXT_LIBS)
+sbm_api_SOURCES = src/api/main.c src/api/worker.c src/api/worker.h
+sbm_api_LDADD = libapi.a $(REST_LIBS) $(EXT_LIBS)

@@ -11,6 +11,7 @@
 #include "rest/resource.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -135,9 +136,12 @@ static int
 open_file(struct upload *u, const struct multipart_part *part)
 {
 	struct req *r = u->r;
-	char *path = arena_printf(r->arena, "%s/.upload-XXXXXX", setting_str(SETTING_MEDIA_DIR));
+	char name[UUID_TEXT_SIZE];
+	char *path;
 
-	u->fd = mkostemp(path, 02000000 /* O_CLOEXEC */);
+	uuid_generate(name);
+	path = arena_printf(r->arena, "%s/.upload-%s", setting_str(SETTING_MEDIA_DIR), name);
+	u->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (u->fd < 0)
 		return upload_failed(u, "could not create a file for an upload", path);
 	arena_own(r->arena, remove_file, path);

@@ -52,6 +52,10 @@ void req_own_json(struct req *, json_t *);
 /* Runs and forgets what req_after left. */
 void req_run_after(struct req *, bool committed);
 
+struct resource;
+/* The columns of a resource for SELECT and RETURNING. */
+void resource_put_columns(struct buf *sql, const struct resource *);
+
 /* Answer to OPTIONS. */
 int options_answer(struct req *);
 /* The methods of a route, "GET, POST, HEAD, OPTIONS"; of the arena. */

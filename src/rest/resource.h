@@ -22,18 +22,18 @@ enum resource_order {
 #define RESOURCE_ALL 31u
 
 enum filter_kind {
-	FILTER_TEXT,         /* equal; choices when the field has them */
+	FILTER_TEXT,         /* equal; one of choices where there are some */
 	FILTER_NUMBER,       /* equal */
 	FILTER_BOOL,
 	FILTER_UUID,
 	FILTER_REF,          /* an id that must exist */
-	FILTER_TIME,         /* equal */
-	FILTER_AFTER,        /* column >= value */
+	FILTER_TIME,         /* equal; dates too */
+	FILTER_AFTER,        /* column >= value, a date with a time */
 	FILTER_BEFORE,       /* column <= value */
 	FILTER_HAS_KEY,      /* jsonb ? value */
 	FILTER_NOT_HAS_KEY,
-	FILTER_JSON,         /* jsonb = value */
-	FILTER_CUSTOM,       /* `sql` with one %s where the parameter goes */
+	FILTER_JSON,         /* the jsonb is a string, and that is the value */
+	FILTER_CUSTOM,       /* `sql` says it */
 	FILTER_KIND_MAX
 };
 
@@ -43,7 +43,7 @@ struct filter {
 	const char *column;
 	const char *const *choices;
 	const char *table; /* REF */
-	const char *sql;   /* CUSTOM: a constant condition */
+	const char *sql;   /* CUSTOM: a constant condition, with one %d for the number of its parameter */
 };
 
 /* What protects a row from being deleted: rows of table with column = its id. */
@@ -76,6 +76,7 @@ struct resource {
 	unsigned verbs;
 	const struct filter *filters;     /* may be NULL */
 	const struct resource_use *uses;  /* may be NULL */
+	const char *unique_together;      /* message when several columns together are taken; may be NULL */
 
 	/* Hooks; each may be NULL. 0, or -1 with the slot filled. */
 	/* After the fields were read, also when some failed: further rules of single fields, by req_fail_field. */
@@ -92,8 +93,8 @@ struct resource {
 int resource_column(const struct resource *, const char *name);
 /* The value that a field will have after the change, as text: the new one, else the old one; NULL for NULL. */
 const char *resource_value(const struct resource_change *, const char *name);
-/* Writes one row as JSON object: columns as resource_columns() selects them, from column first on. */
-void resource_put_row(struct req *, const struct resource *, const struct db_result *, int row, int first);
+/* Writes one row as JSON object; columns are those of the fields. */
+void resource_put_row(struct req *, const struct resource *, const struct db_result *, int row);
 
 /* The verbs as handlers. */
 int resource_list(struct req *);
