@@ -2,6 +2,6 @@ noinst_LIBRARIES += libapi.a
 libapi_a_SOURCES = src/api/binarycontent.c src/api/message.c src/api/messageset.c src/api/path.c src/api/resources.h \
 	src/api/root.c src/api/routes.c src/api/routes.h src/api/schedule.c src/api/subscription.c
 
-EXTRA_PROGRAMS += sbm-api
-sbm_api_SOURCES = src/api/main.c src/api/worker.c src/api/worker.h
-sbm_api_LDADD = libapi.a $(REST_LIBS) $(EXT_LIBS)
+sbin_PROGRAMS += src/sbm-api
+src_sbm_api_SOURCES = src/api/main.c src/api/worker.c src/api/worker.h
+src_sbm_api_LDADD = libapi.a $(REST_LIBS) $(EXT_LIBS)
