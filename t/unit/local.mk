@@ -24,6 +24,11 @@ t_unit_test_schema_SOURCES = t/unit/test_schema.c
 t_unit_test_schema_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR=\"$(srcdir)\"
 t_unit_test_schema_LDADD =
 
+# ctl
+UNIT_TESTS += t/unit/test_table
+t_unit_test_table_SOURCES = t/unit/test_table.c src/ctl/table.c
+t_unit_test_table_LDADD = $(IO_LIBS) $(EXT_LIBS)
+
 # the parsers of the HTTP interface
 UNIT_TESTS += t/unit/test_accept t/unit/test_authorization t/unit/test_multipart t/unit/test_path t/unit/test_query
 t_unit_test_accept_SOURCES = t/unit/test_accept.c
