@@ -312,12 +312,23 @@ CREATE TABLE job (
     request_id text,
     created_at timestamptz NOT NULL DEFAULT now(),
     started_at timestamptz,
+    -- database clock; past and not finished: whoever was at it died, and anybody may do it again
+    lease_until timestamptz,
     finished_at timestamptz,
     error text
 );
 CREATE INDEX job_open ON job (created_at) WHERE finished_at IS NULL;
 
--- The daemons that were here, seen at each sweep.
+-- How far the built-in scheduler has come with each schedule.
+CREATE TABLE schedule_tick (
+    schedule_id integer PRIMARY KEY REFERENCES schedule ON DELETE CASCADE,
+    -- its fields and time zone as they were then: a changed schedule owes no firing of the time before
+    definition text NOT NULL,
+    -- firings up to and including this minute were made, or skipped
+    checked_to timestamptz NOT NULL
+);
+
+-- The daemons that were here. Times are of the database's clock.
 CREATE TABLE daemon (
     -- host name and process id
     name text PRIMARY KEY,

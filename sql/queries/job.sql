@@ -5,19 +5,28 @@ INSERT INTO job (kind, request_id, created_at)
 VALUES ($1, nullif($2, ''), $3)
 RETURNING id
 
--- The oldest that nobody finished; the lock keeps another daemon off it.
+-- The oldest that nobody is at.
 -- name: job_claim
-SELECT id, kind, coalesce(request_id, '')
-FROM job
-WHERE finished_at IS NULL
-ORDER BY created_at
-LIMIT 1
-FOR UPDATE SKIP LOCKED
+UPDATE job j
+SET started_at = coalesce(j.started_at, $1::timestamptz),
+    lease_until = now() + interval '1 minute'
+FROM (
+    SELECT id
+    FROM job
+    WHERE finished_at IS NULL
+        AND (lease_until IS NULL OR lease_until < now())
+    ORDER BY created_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+) p
+WHERE j.id = p.id
+RETURNING j.id, j.kind, coalesce(j.request_id, '')
 
--- name: job_start
+-- name: job_put_back
 UPDATE job
-SET started_at = $2
+SET lease_until = NULL
 WHERE id = $1
+    AND finished_at IS NULL
 
 -- name: job_finish
 UPDATE job

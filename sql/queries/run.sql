@@ -19,7 +19,7 @@ SELECT id
 FROM run
 WHERE fanned_at IS NULL
 ORDER BY id
-LIMIT 1
+LIMIT 100
 
 -- Adds up what sender processes appended since the last time.
 -- name: run_fold
@@ -97,3 +97,7 @@ FROM firing f
 CROSS JOIN chunk c
 WHERE r.id = f.id
 RETURNING c.looked_at, c.queued, c.wanted - c.queued, r.fanned_at IS NOT NULL
+
+-- True when there may be counts to add up or a run to finish.
+-- name: run_open
+SELECT EXISTS (SELECT FROM run WHERE finished_at IS NULL) OR EXISTS (SELECT FROM run_result)

@@ -295,13 +295,13 @@ static enum db_status write_ends(struct db *db, struct delivery *const *deliveri
 static void put_rest(struct arrays *arrays, const struct delivery *d)
 {
 	struct buf *column = arrays->column;
-	bool used = d->outcome == DELIVERY_RETRY;
+	bool retry = d->outcome == DELIVERY_RETRY;
 
 	db_array_put_int(&column[0], d->queue_id);
 	db_array_put_int(&column[1], d->attempt);
-	db_array_put_int(&column[2], used ? d->delay_ms : 0);
-	db_array_put_int(&column[3], used ? 1 : 0);
-	db_array_put(&column[4], used && d->reason ? d->reason : "");
+	db_array_put_int(&column[2], retry ? d->delay_ms : 0);
+	db_array_put_int(&column[3], retry && d->charged ? 1 : 0);
+	db_array_put(&column[4], d->reason ? d->reason : "");
 }
 
 static enum db_status put_back(struct db *db, struct delivery *const *deliveries, int count, int *written)

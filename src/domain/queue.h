@@ -50,7 +50,7 @@ enum delivery_outcome {
 	DELIVERY_FAILED,       /* for good: a failed task */
 	DELIVERY_NO_RECIPIENT, /* the same, and the subscription gets process_status -1 */
 	DELIVERY_CANCELLED,    /* its subscription was not ready any more, or is gone */
-	DELIVERY_RETRY,        /* again after delay_ms; one of its tries is used up */
+	DELIVERY_RETRY,        /* again after delay_ms; `charged`: one of its tries is used up */
 	DELIVERY_RELEASE,      /* back to the queue as if nothing had been */
 	DELIVERY_OUTCOME_MAX
 };
@@ -93,6 +93,7 @@ struct delivery {
 	char *outbound_id; /* owned, may be NULL */
 	char *reason;      /* owned; of FAILED, NO_RECIPIENT, CANCELLED and RETRY */
 	int64_t delay_ms;  /* of RETRY */
+	bool charged;      /* of RETRY */
 };
 void delivery_free(struct delivery *); /* NULL does nothing */
 /* Keeps a copy of a reason, at most 500 bytes of it and only valid UTF-8. */

@@ -1,1 +1,12 @@
-
+EXTRA_PROGRAMS += sbm-senderd
+sbm_senderd_SOURCES = \
+	src/senderd/addresses.c src/senderd/addresses.h \
+	src/senderd/dispatcher.c src/senderd/dispatcher.h \
+	src/senderd/keeper.c src/senderd/keeper.h \
+	src/senderd/main.c \
+	src/senderd/outlog.c src/senderd/outlog.h \
+	src/senderd/scheduler.c src/senderd/scheduler.h \
+	src/senderd/sender.c src/senderd/sender.h \
+	src/senderd/wake.c src/senderd/wake.h \
+	src/senderd/way.c
+sbm_senderd_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)

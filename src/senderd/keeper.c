@@ -1,0 +1,285 @@
+#include "senderd/keeper.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/settings.h"
+#include "domain/delivery.h"
+#include "domain/job.h"
+#include "io/db.h"
+#include "senderd/wake.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Counting over millions of subscriptions takes its time. */
+#define STATEMENT_TIMEOUT_MS 3600000
+#define LOCK_TIMEOUT_MS 30000
+#define HOUSEKEEPING_MS 3600000
+#define REQUEUE_CHUNK 1000
+#define DB_WAIT_MS 1000
+
+struct keeper {
+	struct db *db;
+	int64_t next_look_ms;
+	int64_t next_housekeeping_ms;
+	int64_t housekept_month; /* of the service's clock, so that a jump of it is seen */
+};
+
+static enum db_status with_time(struct keeper *keeper, enum db_query query, int64_t now)
+{
+	struct db_params params;
+
+	db_params_init(&params);
+	db_param_time(&params, now);
+	return db_query(keeper->db, query, &params, NULL);
+}
+
+/* The months to come have partitions before anything is written to them. */
+static enum db_status make_months(struct keeper *keeper, int64_t now)
+{
+	struct db_result *result = NULL;
+	struct db_params params;
+	enum db_status status;
+
+	db_params_init(&params);
+	db_param_time(&params, now);
+	status = db_query(keeper->db, DB_Q_DELIVERY_MONTHS_MAKE, &params, &result);
+	if (status == DB_OK && db_int(result, 0, 0) > 0)
+		log_info("partitions of the history were made", log_int("months", db_int(result, 0, 0)));
+	db_result_free(result);
+	return status;
+}
+
+static enum db_status drop_months(struct keeper *keeper, int64_t now)
+{
+	struct db_result *result = NULL;
+	struct db_params params;
+	enum db_status status;
+
+	db_params_init(&params);
+	db_param_time(&params, now);
+	db_param_int(&params, setting_int(SETTING_DELIVERY_KEEP));
+	status = db_query(keeper->db, DB_Q_DELIVERY_MONTHS_DROP, &params, &result);
+	if (status == DB_OK && db_int(result, 0, 0) > 0)
+		log_info("old partitions of the history were dropped", log_int("months", db_int(result, 0, 0)));
+	db_result_free(result);
+	return status;
+}
+
+static void keep_house(struct keeper *keeper)
+{
+	int64_t now = clock_now();
+	int year, month, day;
+	int64_t this_month;
+
+	clock_civil_from_days(now / CLOCK_DAY, &year, &month, &day);
+	this_month = year * 12 + month;
+	if (clock_monotonic_ms() < keeper->next_housekeeping_ms && this_month == keeper->housekept_month)
+		return;
+	if (make_months(keeper, now) != DB_OK || drop_months(keeper, now) != DB_OK || db_query(keeper->db, DB_Q_IDEMPOTENCY_FORGET, NULL, NULL) != DB_OK
+		|| with_time(keeper, DB_Q_JOB_FORGET, now) != DB_OK || db_query(keeper->db, DB_Q_DAEMON_FORGET, NULL, NULL) != DB_OK) {
+		keeper->next_housekeeping_ms = clock_monotonic_ms() + DB_WAIT_MS;
+		return;
+	}
+	keeper->housekept_month = this_month;
+	keeper->next_housekeeping_ms = clock_monotonic_ms() + HOUSEKEEPING_MS;
+}
+
+/* What a job came to: the database's trouble means that it is tried again, a text that it failed. */
+struct job_end {
+	enum db_status status;
+	char error[200];
+};
+
+static enum db_status requeue_chunk(struct keeper *keeper, int64_t last_id, struct failed_task_counts *counts)
+{
+	enum db_status status = db_begin(keeper->db);
+
+	if (status != DB_OK)
+		return status;
+	status = failed_task_requeue(keeper->db, last_id, REQUEUE_CHUNK, clock_now(), counts);
+	if (status == DB_OK)
+		return db_commit(keeper->db);
+	db_rollback(keeper->db);
+	return status;
+}
+
+static void requeue_failed(struct keeper *keeper, struct job_end *end)
+{
+	struct failed_task_counts counts = {0};
+	struct db_result *result = NULL;
+	int64_t last_id, taken = -1;
+
+	end->status = db_query(keeper->db, DB_Q_FAILED_TASK_LAST, NULL, &result);
+	if (end->status != DB_OK)
+		return;
+	last_id = db_int(result, 0, 0);
+	db_result_free(result);
+	while (end->status == DB_OK && taken != counts.taken && !proc_stopping()) {
+		taken = counts.taken;
+		end->status = requeue_chunk(keeper, last_id, &counts);
+		wake_senders();
+	}
+	log_info("failed tasks were requeued", log_int("tasks", counts.taken), log_int("queued", counts.queued),
+		log_int("under_way", counts.under_way), log_int("not_ready", counts.not_ready));
+}
+
+static void find_behind(struct keeper *keeper, struct job_end *end)
+{
+	struct find_behind_result found = {0};
+
+	end->status = find_behind_run(keeper->db, clock_now(), &found);
+	if (end->status == DB_OK)
+		log_info("subscriptions that are behind were found", log_int("looked_at", found.looked_at),
+			log_int("behind", found.behind), log_int("skipped", found.skipped));
+}
+
+static void estimate(struct keeper *keeper, struct job_end *end)
+{
+	int64_t sets = 0;
+
+	end->status = estimate_run(keeper->db, clock_now(), &sets);
+	if (end->status == DB_OK)
+		log_info("sends of today were estimated", log_int("messagesets", sets));
+}
+
+static void metrics(struct keeper *keeper, struct job_end *end)
+{
+	int64_t counts[WEEKLY_DAYS];
+
+	end->status = weekly_estimate(keeper->db, clock_now(), counts);
+	for (int day = 0; end->status == DB_OK && day < WEEKLY_DAYS; day++) {
+		char key[64];
+
+		if (counts[day] < 0)
+			continue;
+		snprintf(key, sizeof key, "subscriptions.send.estimate.%d.last", day);
+		log_info("metric", log_str("key", key), log_int("value", counts[day]));
+	}
+}
+
+static void sync_audio(struct keeper *keeper, struct job_end *end)
+{
+	(void)keeper;
+	log_info("no audio server is configured; nothing to copy");
+	end->status = DB_OK;
+}
+
+static void (*const job_functions[JOB_KIND_MAX])(struct keeper *, struct job_end *) = {
+	[JOB_REQUEUE_FAILED] = requeue_failed,
+	[JOB_FIND_BEHIND] = find_behind,
+	[JOB_ESTIMATE] = estimate,
+	[JOB_METRICS] = metrics,
+	[JOB_SYNC_AUDIO] = sync_audio,
+};
+
+static void run_job(struct keeper *keeper, const char *kind, struct job_end *end)
+{
+	for (enum job_kind i = 0; i < JOB_KIND_MAX; i++)
+		if (strcmp(kind, job_kind_word(i)) == 0) {
+			job_functions[i](keeper, end);
+			return;
+		}
+	snprintf(end->error, sizeof end->error, "unknown kind of job");
+}
+
+static enum db_status finish_job(struct keeper *keeper, const char *id, const struct job_end *end)
+{
+	struct db_params params;
+
+	db_params_init(&params);
+	db_param_text(&params, id);
+	db_param_time(&params, clock_now());
+	db_param_text(&params, end->error);
+	return db_query(keeper->db, DB_Q_JOB_FINISH, &params, NULL);
+}
+
+static void put_job_back(struct keeper *keeper, const char *id)
+{
+	struct db_params params;
+
+	db_params_init(&params);
+	db_param_text(&params, id);
+	db_query(keeper->db, DB_Q_JOB_PUT_BACK, &params, NULL);
+}
+
+/* False when the database is to be left alone for a moment. */
+static bool end_job(struct keeper *keeper, const char *id, const char *kind, struct job_end *end)
+{
+	bool again = end->status == DB_UNAVAILABLE || end->status == DB_TIMEOUT || end->status == DB_RETRY;
+
+	if (again || proc_stopping()) {
+		put_job_back(keeper, id);
+		return !again;
+	}
+	if (end->status != DB_OK && !*end->error)
+		snprintf(end->error, sizeof end->error, "failed in the database, state %s", db_sqlstate(keeper->db));
+	if (*end->error)
+		log_err("job failed", log_str("job", id), log_str("kind", kind), log_str("error", end->error));
+	return finish_job(keeper, id, end) == DB_OK;
+}
+
+/* Does the oldest job. False when there was none, or the database failed. */
+static bool do_job(struct keeper *keeper)
+{
+	struct job_end end = {DB_OK, ""};
+	struct db_result *result = NULL;
+	struct db_params params;
+	bool done = false;
+
+	db_params_init(&params);
+	db_param_time(&params, clock_now());
+	if (db_query(keeper->db, DB_Q_JOB_CLAIM, &params, &result) != DB_OK)
+		return false;
+	if (db_rows(result) > 0) {
+		const char *id = db_text(result, 0, 0), *kind = db_text(result, 0, 1);
+
+		log_set_request_id(db_text(result, 0, 2));
+		run_job(keeper, kind, &end);
+		done = end_job(keeper, id, kind, &end);
+		log_set_request_id(NULL);
+	}
+	db_result_free(result);
+	return done;
+}
+
+static void wait_for_something(const struct keeper *keeper)
+{
+	struct pollfd fd = {.fd = wake_fd(WAKE_KEEPER), .events = POLLIN};
+	int64_t wait = keeper->next_look_ms - clock_monotonic_ms();
+	/* The service's clock may jump into another month. */
+	const struct timespec timeout = {0, (wait < 0 ? 0 : wait > 999 ? 999 : wait) * 1000000};
+
+	if (ppoll(&fd, 1, &timeout, proc_wait_mask()) > 0)
+		wake_clear(WAKE_KEEPER);
+}
+
+int keeper_run(void)
+{
+	const struct db_config config = {
+		.conninfo = setting_str(SETTING_DATABASE),
+		.application_name = "sbm-senderd keeper",
+		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+		.lock_timeout_ms = LOCK_TIMEOUT_MS,
+	};
+	struct keeper keeper = {.db = db_create(&config)};
+	int64_t sweep_ms = setting_int(SETTING_SWEEP);
+
+	proc_child_signals();
+	while (!proc_stopping()) {
+		keep_house(&keeper);
+		while (!proc_stopping() && do_job(&keeper))
+			continue;
+		keeper.next_look_ms = clock_monotonic_ms() + sweep_ms;
+		if (!proc_stopping())
+			wait_for_something(&keeper);
+	}
+	db_free(keeper.db);
+	return 0;
+}

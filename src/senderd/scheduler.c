@@ -1,0 +1,202 @@
+#include "senderd/scheduler.h"
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "domain/cron.h"
+#include "domain/delivery.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A firing that is no older than this is on time, whatever delayed it. */
+#define ON_TIME_MINUTES 1
+#define DEFINITION_MAX 512
+/* New and changed schedules are looked for so often. */
+#define LOOK_MS 1000
+
+struct scheduler {
+	int64_t looked_ms;     /* monotonic, of the last look at the table; 0: none yet */
+	int64_t looked_minute; /* of the service's clock then */
+};
+
+struct scheduler *scheduler_create(void)
+{
+	struct scheduler *scheduler = calloc(1, sizeof *scheduler);
+
+	SBM_ASSERT(scheduler);
+	return scheduler;
+}
+
+void scheduler_free(struct scheduler *scheduler)
+{
+	free(scheduler);
+}
+
+/* A row of schedule_ticks. */
+struct tick {
+	int64_t id;
+	struct cron cron;
+	char definition[DEFINITION_MAX];
+	bool known;         /* seen before with this definition */
+	int64_t checked_to; /* minute */
+};
+
+enum { T_ID, T_FIELDS, T_TIMEZONE = T_FIELDS + CRON_FIELD_MAX, T_DEFINITION, T_CHECKED_TO };
+
+/* The order of schedule_ticks' columns is that of enum cron_field. */
+static int read_tick(const struct db_result *result, int row, struct tick *tick)
+{
+	const char *texts[CRON_FIELD_MAX];
+	char error[CRON_ERROR_SIZE];
+	enum cron_field bad;
+	struct buf definition;
+
+	tick->id = db_int(result, row, T_ID);
+	buf_init(&definition, DEFINITION_MAX - 1);
+	for (int i = 0; i < CRON_FIELD_MAX; i++) {
+		texts[i] = db_text(result, row, T_FIELDS + i);
+		buf_printf(&definition, "%s|", texts[i]);
+	}
+	buf_puts(&definition, db_text(result, row, T_TIMEZONE));
+	snprintf(tick->definition, sizeof tick->definition, "%s", buf_text(&definition));
+	buf_fini(&definition);
+	tick->known = strcmp(tick->definition, db_text(result, row, T_DEFINITION)) == 0;
+	tick->checked_to = tick->known ? cron_minute(db_time(result, row, T_CHECKED_TO)) : 0;
+	if (!cron_parse(texts, db_text(result, row, T_TIMEZONE), &tick->cron, &bad, error))
+		return 0;
+	/* Said once, since the tick is then known. */
+	if (!tick->known)
+		log_warn("schedule cannot be read and never fires", log_int("schedule", tick->id), log_str("error", error));
+	return -1;
+}
+
+/* Notes a schedule that is new, changed, or was looked at in a future that is none any more. */
+static enum db_status set_tick(struct db *db, const struct tick *tick, int64_t minute)
+{
+	struct db_params params;
+
+	db_params_init(&params);
+	db_param_int(&params, tick->id);
+	db_param_text(&params, tick->definition);
+	db_param_time(&params, cron_minute_us(minute));
+	return db_query(db, DB_Q_SCHEDULE_TICK_SET, &params, NULL);
+}
+
+/* Moves the tick on and fires, or only moves it on. *won: it was us and no other daemon. */
+static enum db_status move_tick(struct db *db, const struct tick *tick, int64_t to, bool fire, bool *won)
+{
+	struct run_firing firing = {tick->id, cron_minute_us(to), RUN_SOURCE_SCHEDULER, NULL, clock_now()};
+	struct db_result *result = NULL;
+	struct db_params params;
+	enum db_status status = db_begin(db);
+	int64_t run_id;
+
+	if (status != DB_OK)
+		return status;
+	db_params_init(&params);
+	db_param_int(&params, tick->id);
+	db_param_text(&params, tick->definition);
+	db_param_time(&params, cron_minute_us(tick->checked_to));
+	db_param_time(&params, cron_minute_us(to));
+	status = db_query(db, DB_Q_SCHEDULE_TICK_MOVE, &params, &result);
+	*won = status == DB_OK && db_affected(result) == 1;
+	db_result_free(result);
+	if (*won && fire)
+		status = run_fire(db, &firing, &run_id, won);
+	if (status == DB_OK)
+		status = db_commit(db);
+	else
+		db_rollback(db);
+	return status;
+}
+
+/* Whether the last firing before now is made, and what the log says of those before it. */
+static bool decides_to_fire(const struct tick *tick, int64_t last, int64_t now)
+{
+	int64_t late = now - last;
+	bool on_time = late <= ON_TIME_MINUTES;
+	bool in_window = strcmp(setting_str(SETTING_CATCH_UP), "one") == 0 && late * 60000 <= setting_int(SETTING_CATCH_UP_WINDOW);
+	int64_t first = cron_next(&tick->cron, tick->checked_to);
+
+	if (on_time && first == last)
+		return true;
+	if (on_time)
+		log_info("firings were missed; the one of this minute stands for them", log_int("schedule", tick->id), log_int("since_minutes", now - first));
+	else if (in_window)
+		log_info("missed firing is made up", log_int("schedule", tick->id), log_int("late_minutes", late));
+	else
+		log_warn("missed firing is skipped", log_int("schedule", tick->id), log_int("late_minutes", late));
+	return on_time || in_window;
+}
+
+static enum db_status look_at(struct db *db, const struct tick *tick, int64_t now, bool *fired)
+{
+	int64_t last = cron_previous(&tick->cron, now);
+	enum db_status status;
+	bool fire, won;
+
+	if (last == CRON_NEVER || last <= tick->checked_to)
+		return DB_OK;
+	fire = decides_to_fire(tick, last, now);
+	status = move_tick(db, tick, last, fire, &won);
+	if (status == DB_OK && won && fire) {
+		log_info("schedule fired", log_int("schedule", tick->id));
+		*fired = true;
+	}
+	return status;
+}
+
+/* Since when a schedule that nobody knows counts: it was not there when we last looked. */
+static int64_t new_since(const struct scheduler *scheduler, int64_t now)
+{
+	bool looked_lately = scheduler->looked_ms && clock_monotonic_ms() - scheduler->looked_ms < 60000;
+
+	return looked_lately && scheduler->looked_minute < now ? scheduler->looked_minute : now;
+}
+
+static enum db_status look_at_row(struct scheduler *scheduler, struct db *db, const struct db_result *result, int row, int64_t now, bool *fired)
+{
+	struct tick tick;
+	bool readable = read_tick(result, row, &tick) == 0;
+	enum db_status status = DB_OK;
+
+	if (!tick.known || tick.checked_to > now) {
+		tick.checked_to = tick.known ? now : new_since(scheduler, now);
+		status = set_tick(db, &tick, tick.checked_to);
+	}
+	if (status == DB_OK && readable)
+		status = look_at(db, &tick, now, fired);
+	return status;
+}
+
+bool scheduler_tick(struct scheduler *scheduler, struct db *db)
+{
+	int64_t now = cron_minute(clock_now()), ms = clock_monotonic_ms();
+	struct db_result *result = NULL;
+	enum db_status status;
+	bool fired = false;
+
+	if (scheduler->looked_ms && now == scheduler->looked_minute && ms - scheduler->looked_ms < LOOK_MS)
+		return false;
+	status = db_query(db, DB_Q_SCHEDULE_TICKS, NULL, &result);
+	for (int row = 0; result && row < db_rows(result); row++) {
+		enum db_status of_row = look_at_row(scheduler, db, result, row, now, &fired);
+
+		if (of_row != DB_OK)
+			status = of_row;
+		if (of_row == DB_UNAVAILABLE)
+			break;
+	}
+	db_result_free(result);
+	/* After a failure the same minute is looked at again. */
+	if (status == DB_OK) {
+		scheduler->looked_ms = ms;
+		scheduler->looked_minute = now;
+	}
+	return fired;
+}

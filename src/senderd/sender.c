@@ -1,0 +1,582 @@
+#include "config.h"
+
+#include "senderd/sender.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "base/proc.h"
+#include "base/settings.h"
+#include "domain/payload.h"
+#include "senderd/addresses.h"
+#include "senderd/outlog.h"
+#include "senderd/wake.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A cursor that goes on and on would never see what came back behind it. */
+#define CURSOR_RESET_MS 10000
+/* Deliveries that were all begun within this time may be followed by a full batch. */
+#define QUICK_MS 500
+#define DB_WAIT_MIN_MS 100
+#define DB_WAIT_MAX_MS 2000
+#define TRANSACTION_TRIES 5
+#define STATEMENT_TIMEOUT_MS 60000
+#define LOCK_TIMEOUT_MS 30000
+#define HEADER_MAX 1024
+
+static void put_headers(struct sender_config *config, enum service service, const char *token)
+{
+	buf_init(&config->headers[service][0], HEADER_MAX);
+	buf_printf(&config->headers[service][0], "Authorization: Token %s", token);
+	buf_init(&config->headers[service][1], HEADER_MAX);
+	buf_printf(&config->headers[service][1], "User-Agent: sbm/%s", PACKAGE_VERSION);
+}
+
+static void read_dry_run(struct sender_config *config)
+{
+	char *list = strdup(setting_str(SETTING_DRY_RUN_MESSAGESETS)), *rest = list, *word;
+
+	SBM_ASSERT(list);
+	while ((word = strsep(&rest, ", \t"))) {
+		if (!*word)
+			continue;
+		if (config->dry_runs == DRY_RUN_MAX || parse_int(word, 1, INT32_MAX, &config->dry_run[config->dry_runs]))
+			log_fatal("dry_run_messagesets must be ids of message sets, separated by commas", log_str("word", word));
+		config->dry_runs++;
+	}
+	free(list);
+}
+
+static void read_services(struct sender_config *config)
+{
+	const char *media = setting_str(SETTING_MEDIA_URL);
+
+	config->identity_store_url = setting_str(SETTING_IDENTITY_STORE_URL);
+	config->message_sender_url = setting_str(SETTING_MESSAGE_SENDER_URL);
+	config->direct = strcmp(config->identity_store_url, "direct:") == 0;
+	buf_init(&config->outbound_url, HEADER_MAX);
+	payload_put_outbound_url(config->message_sender_url, &config->outbound_url);
+	buf_init(&config->media_url, HEADER_MAX);
+	if (*media)
+		buf_puts(&config->media_url, media);
+	else
+		buf_printf(&config->media_url, "%s/media/", setting_str(SETTING_URL));
+	put_headers(config, SERVICE_IDENTITY, setting_str(SETTING_IDENTITY_STORE_TOKEN));
+	put_headers(config, SERVICE_OUTBOUND, setting_str(SETTING_MESSAGE_SENDER_TOKEN));
+}
+
+static void read_config(struct sender_config *config)
+{
+	config->batch = setting_int(SETTING_BATCH);
+	config->concurrency = setting_int(SETTING_CONCURRENCY);
+	config->lease_ms = setting_int(SETTING_LEASE);
+	config->write_back_ms = setting_int(SETTING_WRITE_BACK);
+	config->sweep_ms = setting_int(SETTING_SWEEP);
+	config->drain_ms = setting_int(SETTING_DRAIN_TIMEOUT);
+	config->tries = setting_int(SETTING_TRIES);
+	config->retry_base_ms = setting_int(SETTING_RETRY_BASE);
+	config->retry_max_ms = setting_int(SETTING_RETRY_MAX);
+	config->breaker = (struct breaker_config){setting_int(SETTING_PROBE_MIN), setting_int(SETTING_PROBE_MAX)};
+	config->fetch = (struct fetch_config){
+		.max_calls = (int)(SERVICE_MAX * config->concurrency),
+		.connect_timeout_ms = setting_int(SETTING_CONNECT_TIMEOUT),
+		.call_timeout_ms = setting_int(SETTING_CALL_TIMEOUT),
+		.response_max = setting_int(SETTING_RESPONSE_MAX),
+	};
+	read_services(config);
+	read_dry_run(config);
+}
+
+static struct db *open_db(void)
+{
+	const struct db_config config = {
+		.conninfo = setting_str(SETTING_DATABASE),
+		.application_name = "sbm-senderd sender",
+		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+		.lock_timeout_ms = LOCK_TIMEOUT_MS,
+	};
+
+	return db_create(&config);
+}
+
+static void sender_init(struct sender *sender, int index)
+{
+	const char *log_prefix = "log:";
+	int64_t now = clock_monotonic_ms();
+
+	read_config(&sender->config);
+	sender->index = index;
+	sender->db = open_db();
+	sender->fetch = fetch_create(&sender->config.fetch);
+	if (!sender->fetch)
+		log_fatal("could not set up calls of other services");
+	if (strncmp(sender->config.message_sender_url, log_prefix, strlen(log_prefix)) == 0)
+		sender->outlog = outlog_create(sender->config.message_sender_url + strlen(log_prefix));
+	sender->addresses = addresses_create(setting_int(SETTING_ADDRESS_CACHE));
+	for (enum service service = 0; service < SERVICE_MAX; service++)
+		breaker_init(&sender->breakers[service]);
+	for (enum way_state state = 0; state < WAY_STATE_MAX; state++)
+		TAILQ_INIT(&sender->lists[state]);
+	queue_stmt_claim(&sender->claim_full, sender->config.batch);
+	queue_stmt_claim(&sender->claim_some, sender->config.concurrency < sender->config.batch ? sender->config.concurrency : sender->config.batch);
+	queue_stmt_claim(&sender->claim_one, 1);
+	queue_cursor_reset(&sender->cursor);
+	sender->at_start = true;
+	sender->hungry = true;
+	sender->cursor_reset_ms = now + CURSOR_RESET_MS;
+	sender->next_sweep_ms = now + sender->config.sweep_ms;
+	sender->next_due_ms = INT64_MAX;
+	sender->renewed_ms = now;
+	sender->renew_at_ms = now + sender->config.lease_ms / 3;
+	srandom((unsigned)now ^ (unsigned)getpid());
+}
+
+static void sender_fini(struct sender *sender)
+{
+	for (enum way_state state = 0; state < WAY_STATE_MAX; state++) {
+		struct way *way;
+
+		while ((way = TAILQ_FIRST(&sender->lists[state]))) {
+			TAILQ_REMOVE(&sender->lists[state], way, link);
+			way_free(way);
+		}
+	}
+	fetch_free(sender->fetch);
+	outlog_free(sender->outlog);
+	addresses_free(sender->addresses);
+	db_free(sender->db);
+	buf_fini(&sender->config.outbound_url);
+	buf_fini(&sender->config.media_url);
+	for (enum service service = 0; service < SERVICE_MAX; service++)
+		for (int i = 0; i < 2; i++)
+			buf_fini(&sender->config.headers[service][i]);
+}
+
+void sender_move(struct way *way, enum way_state state)
+{
+	struct sender *sender = way->sender;
+
+	TAILQ_REMOVE(&sender->lists[way->state], way, link);
+	sender->counts[way->state]--;
+	if (state == WAY_DONE && !sender->counts[WAY_DONE])
+		sender->oldest_done_ms = clock_monotonic_ms();
+	way->state = state;
+	TAILQ_INSERT_TAIL(&sender->lists[state], way, link);
+	sender->counts[state]++;
+}
+
+static void add_claimed(struct sender *sender, struct delivery *delivery)
+{
+	struct way *way = calloc(1, sizeof *way);
+
+	SBM_ASSERT(way);
+	way->sender = sender;
+	way->delivery = delivery;
+	way->state = WAY_WAITING;
+	TAILQ_INSERT_TAIL(&sender->lists[WAY_WAITING], way, link);
+	sender->counts[WAY_WAITING]++;
+}
+
+static int64_t held(const struct sender *sender)
+{
+	int64_t n = 0;
+
+	for (enum way_state state = 0; state < WAY_STATE_MAX; state++)
+		n += sender->counts[state];
+	return n;
+}
+
+/* Which claim fits now: one for a probe, some while nobody knows how fast it goes, else a full batch. */
+static const struct queue_stmt *claim_stmt(const struct sender *sender, int64_t *limit)
+{
+	if (way_is_probing(sender)) {
+		*limit = 1;
+		return &sender->claim_one;
+	}
+	if (clock_monotonic_ms() - sender->claimed_at_ms < QUICK_MS) {
+		*limit = sender->config.batch;
+		return &sender->claim_full;
+	}
+	*limit = sender->config.concurrency < sender->config.batch ? sender->config.concurrency : sender->config.batch;
+	return &sender->claim_some;
+}
+
+struct claim {
+	struct delivery **deliveries;
+	int count;
+	int64_t limit;
+	int64_t due_in_ms;
+	bool from_start;
+};
+
+/* Claims within the open transaction. */
+static enum db_status claim(struct sender *sender, struct claim *claim)
+{
+	const struct queue_stmt *stmt = claim_stmt(sender, &claim->limit);
+	enum db_status status;
+
+	claim->from_start = sender->at_start;
+	claim->due_in_ms = -1;
+	claim->deliveries = calloc((size_t)claim->limit, sizeof *claim->deliveries);
+	SBM_ASSERT(claim->deliveries);
+	status = queue_claim(sender->db, stmt, sender->config.lease_ms, &sender->cursor, claim->deliveries, &claim->count);
+	if (status == DB_OK && claim->from_start && claim->count < claim->limit)
+		status = queue_next_due(sender->db, &claim->due_in_ms);
+	return status;
+}
+
+static void drop_claim(struct claim *claim)
+{
+	for (int i = 0; i < claim->count; i++)
+		delivery_free(claim->deliveries[i]);
+	free(claim->deliveries);
+}
+
+static void reset_cursor(struct sender *sender, int64_t now)
+{
+	queue_cursor_reset(&sender->cursor);
+	sender->at_start = true;
+	sender->cursor_reset_ms = now + CURSOR_RESET_MS;
+}
+
+/* The claim is committed: its deliveries are ours. */
+static void take_claim(struct sender *sender, struct claim *claim)
+{
+	int64_t now = clock_monotonic_ms();
+
+	for (int i = 0; i < claim->count; i++)
+		add_claimed(sender, claim->deliveries[i]);
+	sender->at_start = false;
+	if (claim->count < claim->limit) {
+		/* What came back or fell due behind the cursor is found from the start only. */
+		sender->hungry = !claim->from_start;
+		reset_cursor(sender, now);
+		if (claim->from_start)
+			sender->next_due_ms = claim->due_in_ms < 0 ? INT64_MAX : now + claim->due_in_ms;
+	} else if (now >= sender->cursor_reset_ms) {
+		reset_cursor(sender, now);
+	}
+	sender->claimed_at_ms = now;
+	free(claim->deliveries);
+}
+
+static bool wants_claim(const struct sender *sender, int64_t now)
+{
+	int64_t room = sender->config.batch + 2 * sender->config.concurrency;
+
+	return sender->hungry && !proc_stopping() && way_wait_ms(sender, now) == 0
+		&& sender->counts[WAY_WAITING] < sender->config.concurrency / 2 + 1
+		&& held(sender) - sender->counts[WAY_DONE] < room;
+}
+
+/* Results are written back together, but none waits longer than write_back for it. */
+static bool wants_write_back(const struct sender *sender, int64_t now)
+{
+	int64_t done = sender->counts[WAY_DONE];
+
+	if (!done)
+		return false;
+	return done >= sender->config.batch || done == held(sender) || now - sender->oldest_done_ms >= sender->config.write_back_ms;
+}
+
+/* One transaction: results in, and, when asked for, new deliveries out. */
+static enum db_status transact(struct sender *sender, struct delivery *const *done, int count, struct claim *new)
+{
+	struct queue_cursor cursor = sender->cursor;
+	int stale = 0;
+	enum db_status status = queue_begin(sender->db);
+
+	if (status == DB_OK && count > 0)
+		status = queue_write_back(sender->db, done, count, clock_now(), &stale);
+	if (status == DB_OK && new)
+		status = claim(sender, new);
+	if (status == DB_OK)
+		status = db_commit(sender->db);
+	else
+		db_rollback(sender->db);
+	if (status != DB_OK) {
+		sender->cursor = cursor;
+		if (new) {
+			drop_claim(new);
+			*new = (struct claim){0};
+		}
+	} else if (stale > 0) {
+		log_warn("results came too late; their deliveries were claimed by another process", log_int("deliveries", stale));
+	}
+	return status;
+}
+
+static bool is_passing(enum db_status status)
+{
+	return status == DB_UNAVAILABLE || status == DB_TIMEOUT;
+}
+
+/* The same, again when it lost a race. */
+static enum db_status transact_again(struct sender *sender, struct delivery *const *done, int count, struct claim *new)
+{
+	enum db_status status = DB_OK;
+
+	for (int tries = 0; tries < TRANSACTION_TRIES; tries++) {
+		status = transact(sender, done, count, new);
+		if (status == DB_OK || is_passing(status))
+			break;
+	}
+	return status;
+}
+
+/* A result that the database refuses for what it holds ends without it, so that it is not sent again and again. */
+static enum db_status write_bare(struct sender *sender, struct delivery *d)
+{
+	enum db_status status;
+
+	log_err("could not record the result of a delivery; it ends as failed", log_str("delivery", d->id), log_str("sqlstate", db_sqlstate(sender->db)));
+	free(d->to_addr);
+	free(d->outbound_id);
+	d->to_addr = NULL;
+	d->outbound_id = NULL;
+	d->outcome = DELIVERY_FAILED;
+	delivery_set_reason(d, "The result could not be recorded");
+	status = transact_again(sender, &d, 1, NULL);
+	if (status != DB_OK && !is_passing(status))
+		log_err("could not end a delivery", log_str("delivery", d->id), log_str("sqlstate", db_sqlstate(sender->db)));
+	return status;
+}
+
+/* Writes back what can be written, halving what is refused: one bad result must not hold up the others. */
+static enum db_status write_halves(struct sender *sender, struct delivery **done, int count)
+{
+	enum db_status status = transact_again(sender, done, count, NULL);
+
+	if (status == DB_OK || is_passing(status))
+		return status;
+	if (count == 1) {
+		status = write_bare(sender, done[0]);
+		return is_passing(status) ? status : DB_OK;
+	}
+	status = write_halves(sender, done, count / 2);
+	if (status != DB_OK)
+		return status;
+	return write_halves(sender, done + count / 2, count - count / 2);
+}
+
+static void database_failed(struct sender *sender)
+{
+	sender->db_wait_ms = sender->db_wait_ms ? sender->db_wait_ms * 2 : DB_WAIT_MIN_MS;
+	if (sender->db_wait_ms > DB_WAIT_MAX_MS)
+		sender->db_wait_ms = DB_WAIT_MAX_MS;
+	sender->db_again_ms = clock_monotonic_ms() + sender->db_wait_ms;
+}
+
+static void drop_done(struct sender *sender, int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct way *way = TAILQ_FIRST(&sender->lists[WAY_DONE]);
+
+		TAILQ_REMOVE(&sender->lists[WAY_DONE], way, link);
+		sender->counts[WAY_DONE]--;
+		way_free(way);
+	}
+	sender->oldest_done_ms = clock_monotonic_ms();
+}
+
+static struct delivery **collect_done(struct sender *sender, int *count, bool *released)
+{
+	struct delivery **done = calloc((size_t)sender->counts[WAY_DONE] + 1, sizeof *done);
+	struct way *way;
+
+	SBM_ASSERT(done);
+	*count = 0;
+	*released = false;
+	TAILQ_FOREACH(way, &sender->lists[WAY_DONE], link) {
+		way_settle(way);
+		done[(*count)++] = way->delivery;
+		if (way->delivery->outcome == DELIVERY_RELEASE || way->delivery->outcome == DELIVERY_RETRY)
+			*released = true;
+	}
+	return done;
+}
+
+/* Writes back what is done and claims more. */
+static void exchange(struct sender *sender, bool with_claim)
+{
+	struct claim new = {0};
+	bool released;
+	int count;
+	struct delivery **done = collect_done(sender, &count, &released);
+	enum db_status status = transact_again(sender, done, count, with_claim ? &new : NULL);
+
+	if (status != DB_OK && !is_passing(status) && count > 0) {
+		status = write_halves(sender, done, count);
+		with_claim = false;
+	}
+	free(done);
+	if (status != DB_OK) {
+		database_failed(sender);
+		return;
+	}
+	sender->db_wait_ms = 0;
+	drop_done(sender, count);
+	if (with_claim)
+		take_claim(sender, &new);
+	if (released) {
+		sender->hungry = true;
+		reset_cursor(sender, clock_monotonic_ms());
+	}
+}
+
+/* Renews the leases of all that is held, long before they run out. */
+static void renew(struct sender *sender, int64_t now)
+{
+	struct delivery **all = calloc((size_t)held(sender) + 1, sizeof *all);
+	int count = 0;
+
+	SBM_ASSERT(all);
+	for (enum way_state state = 0; state < WAY_STATE_MAX; state++) {
+		struct way *way;
+
+		TAILQ_FOREACH(way, &sender->lists[state], link)
+			all[count++] = way->delivery;
+	}
+	if (count == 0 || queue_renew(sender->db, all, count, sender->config.lease_ms) == DB_OK)
+		sender->renewed_ms = now;
+	else
+		database_failed(sender);
+	sender->renew_at_ms = now + sender->config.lease_ms / 3;
+	free(all);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t wait_until(const struct sender *sender, int64_t now)
+{
+	int64_t until = sender->next_sweep_ms, fetch = fetch_timeout_ms(sender->fetch);
+
+	until = earlier(until, sender->next_due_ms);
+	until = earlier(until, sender->renew_at_ms);
+	if (fetch >= 0)
+		until = earlier(until, now + fetch);
+	if (sender->db_again_ms > now)
+		until = earlier(until, sender->db_again_ms);
+	else if (sender->counts[WAY_DONE])
+		until = earlier(until, sender->oldest_done_ms + sender->config.write_back_ms);
+	if (sender->counts[WAY_WAITING] + sender->counts[WAY_READY])
+		until = earlier(until, now + 100);
+	if (sender->hungry && way_wait_ms(sender, now) > 0)
+		until = earlier(until, now + way_wait_ms(sender, now));
+	return until;
+}
+
+static void wait_for_something(struct sender *sender, int64_t limit_ms)
+{
+	int64_t now = clock_monotonic_ms(), wait = earlier(wait_until(sender, now) - now, limit_ms);
+	struct pollfd fds[] = {
+		{.fd = fetch_fd(sender->fetch), .events = POLLIN},
+		{.fd = wake_fd(sender->index), .events = POLLIN},
+	};
+	struct timespec timeout;
+
+	if (wait < 0)
+		wait = 0;
+	timeout = (struct timespec){wait / 1000, wait % 1000 * 1000000};
+	if (ppoll(fds, proc_stopping() ? 1 : 2, &timeout, proc_wait_mask()) <= 0)
+		return;
+	if (fds[1].revents) {
+		wake_clear(sender->index);
+		sender->hungry = true;
+	}
+}
+
+static void tend_timers(struct sender *sender, int64_t now)
+{
+	if (now >= sender->next_sweep_ms) {
+		sender->next_sweep_ms = now + sender->config.sweep_ms;
+		sender->hungry = true;
+	}
+	if (now >= sender->next_due_ms) {
+		sender->next_due_ms = INT64_MAX;
+		sender->hungry = true;
+	}
+	if (now >= sender->renew_at_ms)
+		renew(sender, now);
+	way_release_stale(sender, now);
+}
+
+static void step(struct sender *sender)
+{
+	int64_t now = clock_monotonic_ms();
+	bool claims;
+
+	tend_timers(sender, now);
+	/* Nothing more is sent while its result could not be written down. */
+	if (now < sender->db_again_ms)
+		return;
+	if (!sender->db_wait_ms)
+		way_pump(sender);
+	way_flush_outlog(sender);
+	claims = wants_claim(sender, now);
+	if (claims || wants_write_back(sender, now))
+		exchange(sender, claims);
+}
+
+/* Ends in order: what has not begun goes back, what is under way may end, all is written back. */
+static int drain(struct sender *sender)
+{
+	int64_t deadline = clock_monotonic_ms() + sender->config.drain_ms;
+
+	while (held(sender)) {
+		int64_t now = clock_monotonic_ms();
+
+		if (now >= deadline)
+			break;
+		fetch_run(sender->fetch);
+		way_release_unstarted(sender);
+		step(sender);
+		if (held(sender))
+			wait_for_something(sender, earlier(deadline - now, 100));
+	}
+	/* The calls end with the process: somebody else may try them again, with the same key, at once. */
+	fetch_free(sender->fetch);
+	sender->fetch = NULL;
+	while (sender->counts[WAY_CALLING]) {
+		struct way *way = TAILQ_FIRST(&sender->lists[WAY_CALLING]);
+
+		sender->calls[way->service]--;
+		way->delivery->outcome = DELIVERY_RELEASE;
+		sender_move(way, WAY_DONE);
+	}
+	if (held(sender))
+		exchange(sender, false);
+	if (held(sender))
+		log_warn("results could not be written back; these deliveries will be sent again", log_int("deliveries", held(sender)));
+	return held(sender) ? 1 : 0;
+}
+
+int sender_run(int index)
+{
+	struct sender *sender = calloc(1, sizeof *sender);
+	int status;
+
+	SBM_ASSERT(sender);
+	proc_child_signals();
+	sender_init(sender, index);
+	while (!proc_stopping()) {
+		fetch_run(sender->fetch);
+		step(sender);
+		if (!proc_stopping())
+			wait_for_something(sender, INT64_MAX);
+	}
+	status = drain(sender);
+	sender_fini(sender);
+	free(sender);
+	return status;
+}

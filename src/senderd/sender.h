@@ -1,0 +1,108 @@
+#ifndef SENDERD_SENDER_H
+#define SENDERD_SENDER_H
+
+#include "base/buf.h"
+#include "domain/breaker.h"
+#include "domain/queue.h"
+#include "io/fetch.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct outlog;
+
+/*
+ * A sender process: claims deliveries, takes each on its way (way.c), writes results back (sender.c).
+ */
+enum service { SERVICE_IDENTITY, SERVICE_OUTBOUND, SERVICE_MAX };
+
+/* One delivery on its way, always in exactly one of the sender's lists. */
+struct way {
+	struct sender *sender;
+	struct delivery *delivery;
+	TAILQ_ENTRY(way) link;
+	enum way_state {
+		WAY_WAITING, /* claimed */
+		WAY_READY,   /* its address is known and its payload made; waits for a call to the message sender */
+		WAY_CALLING, /* a call is under way */
+		WAY_LOGGED,  /* in the lines that wait for the log: adapter's flush */
+		WAY_DONE,    /* its delivery has an outcome, but for what `unsure` leaves open */
+		WAY_STATE_MAX
+	} state;
+	char *payload;
+	enum service service; /* of the last call */
+	struct breaker_ticket ticket;
+	bool unsure; /* whether the failure of its last call uses up a try is asked at write-back */
+};
+
+TAILQ_HEAD(way_list, way);
+
+#define DRY_RUN_MAX 1024
+
+/* What the settings say, read once: a reload starts new processes. */
+struct sender_config {
+	int64_t batch, concurrency, lease_ms, write_back_ms, sweep_ms, drain_ms;
+	int64_t tries, retry_base_ms, retry_max_ms;
+	const char *identity_store_url, *message_sender_url;
+	bool direct; /* identity_store_url is direct: */
+	struct buf outbound_url, media_url;
+	struct buf headers[SERVICE_MAX][2]; /* Authorization, User-Agent */
+	int64_t dry_run[DRY_RUN_MAX];
+	int dry_runs;
+	struct breaker_config breaker;
+	struct fetch_config fetch;
+};
+
+struct sender {
+	struct sender_config config;
+	int index;
+	struct db *db;
+	struct fetch *fetch;
+	struct outlog *outlog; /* NULL when the message sender is a service */
+	struct address_cache *addresses; /* NULL when there is none */
+	struct breaker breakers[SERVICE_MAX];
+	int64_t calls[SERVICE_MAX]; /* under way */
+
+	struct way_list lists[WAY_STATE_MAX];
+	int64_t counts[WAY_STATE_MAX];
+	int64_t oldest_done_ms; /* when the first of the done list got there */
+
+	struct queue_stmt claim_full, claim_some, claim_one;
+	struct queue_cursor cursor;
+	bool at_start;          /* the cursor is at the start of the queue */
+	bool hungry;            /* there may be something to claim */
+	int64_t claimed_at_ms;  /* when the last claim came */
+	int64_t cursor_reset_ms;
+	int64_t next_sweep_ms;
+	int64_t next_due_ms;    /* when the next retry is due; INT64_MAX when none waits */
+	int64_t renewed_ms;     /* when the leases of all that was held were last renewed */
+	int64_t renew_at_ms;
+	int64_t db_wait_ms;     /* the last wait after the database failed, 0 when all is well */
+	int64_t db_again_ms;    /* no transaction before this time */
+};
+
+/* The process: to be run as a child of the supervisor. */
+int sender_run(int index);
+
+void sender_move(struct way *, enum way_state);
+
+/* way.c */
+
+/* Moves all on that may move: starts calls while there are slots and the services are well. */
+void way_pump(struct sender *);
+/* Puts what has not begun a call back: the services are out, or we are to stop. */
+void way_release_unstarted(struct sender *);
+/* The same for what was claimed so long ago that its text may not be the stored one any more. */
+void way_release_stale(struct sender *, int64_t now_ms);
+/* How long until a call may start, by what the breakers say: 0 now, -1 when a probe under way decides. */
+int64_t way_wait_ms(const struct sender *, int64_t now_ms);
+/* True when a service is out or being probed. */
+bool way_is_probing(const struct sender *);
+/* Ends what the log: adapter holds: written and durable, or the message sender is out. */
+void way_flush_outlog(struct sender *);
+/* Decides what was left open until the write-back. */
+void way_settle(struct way *);
+void way_free(struct way *);
+
+#endif

@@ -1,0 +1,457 @@
+#include "senderd/sender.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "domain/payload.h"
+#include "senderd/addresses.h"
+#include "senderd/outlog.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What waits longer than this after its claim goes back, so that what is sent is what is stored. */
+#define STALE_MS 1000
+#define PAYLOAD_MAX ((size_t)4 << 20)
+#define URL_MAX 4096
+
+static const char *const service_words[SERVICE_MAX] = {
+	[SERVICE_IDENTITY] = "identity store",
+	[SERVICE_OUTBOUND] = "message sender",
+};
+
+static void end(struct way *way, enum delivery_outcome outcome, const char *reason)
+{
+	way->delivery->outcome = outcome;
+	if (reason)
+		delivery_set_reason(way->delivery, reason);
+	sender_move(way, WAY_DONE);
+}
+
+/* Tells the breaker of a call's end, and the log when that opened or closed it. */
+static void report(struct sender *sender, enum service service, struct breaker_ticket ticket, const struct breaker_result *result)
+{
+	struct breaker *breaker = &sender->breakers[service];
+	int64_t now = clock_monotonic_ms();
+	int64_t opened_at = breaker->opened_at;
+
+	if (!breaker_report(breaker, &sender->config.breaker, ticket, result, now))
+		return;
+	if (breaker->state == BREAKER_CLOSED)
+		log_info("service answers again", log_str("service", service_words[service]), log_int("out_ms", now - opened_at));
+	else
+		log_warn("service is out; calls pause", log_str("service", service_words[service]), log_int("wait_ms", breaker->open_until - now));
+}
+
+static enum retry_outcome classify(const struct fetch_answer *answer)
+{
+	static const enum retry_transport transports[FETCH_OUTCOME_MAX] = {
+		[FETCH_ANSWERED] = RETRY_ANSWERED,
+		[FETCH_REFUSED] = RETRY_NO_CONNECTION,
+		[FETCH_BROKEN] = RETRY_BROKEN,
+		[FETCH_TIMEOUT] = RETRY_TIMEOUT,
+		[FETCH_TOO_LARGE] = RETRY_ANSWERED,
+	};
+
+	return retry_classify(transports[answer->outcome], answer->status);
+}
+
+static void put_reason(struct buf *out, enum service service, const struct fetch_answer *answer)
+{
+	buf_puts(out, service_words[service]);
+	if (answer->status)
+		buf_printf(out, " answered %ld", answer->status);
+	if (*answer->error)
+		buf_printf(out, ": %s", answer->error);
+	else if (answer->status / 100 != 2 && answer->body_length > 0)
+		buf_printf(out, ": %.200s", answer->body);
+}
+
+/* Ends a way whose call was no success. */
+static void fail_call(struct way *way, const struct breaker_result *result, const struct fetch_answer *answer)
+{
+	struct buf reason;
+
+	buf_init(&reason, 1024);
+	put_reason(&reason, way->service, answer);
+	log_debug("call failed", log_str("service", service_words[way->service]), log_str("delivery", way->delivery->id),
+		log_int("status", answer->status), log_str("error", answer->error));
+	way->unsure = result->outcome == RETRY_UNSURE;
+	if (result->outcome == RETRY_PERMANENT)
+		end(way, DELIVERY_FAILED, buf_text(&reason));
+	else
+		end(way, DELIVERY_RELEASE, buf_text(&reason));
+	buf_fini(&reason);
+}
+
+static void call_ended(struct way *way, enum retry_outcome outcome, const struct fetch_answer *answer)
+{
+	struct breaker_result result = {outcome, way->delivery->tries > 0, answer->retry_after_ms};
+
+	way->sender->calls[way->service]--;
+	report(way->sender, way->service, way->ticket, &result);
+	if (outcome != RETRY_DONE)
+		fail_call(way, &result, answer);
+}
+
+/* Makes the body from what is known now; ends the way when that cannot be. */
+static void make_payload(struct way *way)
+{
+	const struct delivery *d = way->delivery;
+	const struct payload payload = {
+		.to_addr = d->to_addr,
+		.identity = d->identity,
+		.content_type = d->content_type,
+		.text = d->has_text ? d->text : NULL,
+		.metadata = d->metadata,
+		.binary = d->binary,
+		.channel = d->channel,
+		.prepend = d->prepend,
+		.media_url = buf_text(&way->sender->config.media_url),
+		.resend = d->kind == DELIVERY_RESEND,
+	};
+	const char *problem;
+	struct buf body;
+
+	buf_init(&body, PAYLOAD_MAX);
+	problem = payload_put(&payload, &body);
+	if (!problem && body.overflow)
+		problem = "Message is too large to be sent";
+	if (problem) {
+		end(way, DELIVERY_FAILED, problem);
+	} else {
+		way->payload = strdup(buf_text(&body));
+		SBM_ASSERT(way->payload);
+		sender_move(way, WAY_READY);
+	}
+	buf_fini(&body);
+}
+
+static void take_address(struct way *way, const char *address)
+{
+	free(way->delivery->to_addr);
+	way->delivery->to_addr = strdup(address);
+	SBM_ASSERT(way->delivery->to_addr);
+	make_payload(way);
+}
+
+static void address_done(void *context, const struct fetch_answer *answer)
+{
+	struct way *way = context;
+	enum retry_outcome outcome = classify(answer);
+	char address[PAYLOAD_ADDRESS_SIZE];
+	enum payload_address found = PAYLOAD_ADDRESS_BROKEN;
+
+	if (outcome == RETRY_DONE) {
+		if (answer->outcome == FETCH_ANSWERED)
+			found = payload_parse_address(answer->body, answer->body_length, address);
+		/* A broken answer may be of this identity alone, or of a service that is not what it should be. */
+		if (found == PAYLOAD_ADDRESS_BROKEN)
+			outcome = RETRY_UNSURE;
+	}
+	call_ended(way, outcome, answer);
+	if (outcome != RETRY_DONE)
+		return;
+	if (found == PAYLOAD_ADDRESS_NONE) {
+		end(way, DELIVERY_NO_RECIPIENT, "Valid recipient could not be found");
+		return;
+	}
+	addresses_put(way->sender->addresses, way->delivery->identity, address);
+	take_address(way, address);
+}
+
+static void outbound_done(void *context, const struct fetch_answer *answer)
+{
+	struct way *way = context;
+	/* Once the status line says that it was accepted, what follows changes nothing. */
+	enum retry_outcome outcome = answer->status / 100 == 2 ? RETRY_DONE : classify(answer);
+	char id[PAYLOAD_OUTBOUND_ID_SIZE];
+
+	call_ended(way, outcome, answer);
+	if (outcome != RETRY_DONE)
+		return;
+	if (answer->outcome == FETCH_ANSWERED) {
+		payload_parse_outbound_id(answer->body, answer->body_length, id);
+		way->delivery->outbound_id = *id ? strdup(id) : NULL;
+	}
+	end(way, DELIVERY_SENT, NULL);
+}
+
+/* Starts a call that the breaker has allowed; -1 when it could not be started at all. */
+static int start(struct way *way, const struct fetch_call *call, void (*done)(void *, const struct fetch_answer *))
+{
+	struct sender *sender = way->sender;
+
+	if (fetch_start(sender->fetch, call, done, way))
+		return -1;
+	sender->calls[way->service]++;
+	sender_move(way, WAY_CALLING);
+	return 0;
+}
+
+/* A call that cannot even be started has a bad URL or token: the service's trouble, not the delivery's. */
+static void cannot_start(struct way *way)
+{
+	struct breaker_result result = {RETRY_OUTAGE, false, -1};
+
+	log_err("could not start a call; check the address and the token of the service", log_str("service", service_words[way->service]));
+	report(way->sender, way->service, way->ticket, &result);
+	end(way, DELIVERY_RELEASE, "the call could not be started");
+}
+
+static void put_request_id(struct buf *header, const struct delivery *d)
+{
+	if (*d->request_id)
+		buf_printf(header, "X-Request-ID: %s", d->request_id);
+}
+
+static void look_address_up(struct way *way)
+{
+	struct sender *sender = way->sender;
+	struct buf url, request_id;
+
+	buf_init(&url, URL_MAX);
+	buf_init(&request_id, 256);
+	payload_put_address_url(sender->config.identity_store_url, way->delivery->identity, &url);
+	put_request_id(&request_id, way->delivery);
+	const char *headers[] = {
+		buf_text(&sender->config.headers[SERVICE_IDENTITY][0]), buf_text(&sender->config.headers[SERVICE_IDENTITY][1]),
+		"Content-Type: application/json", request_id.length ? buf_text(&request_id) : NULL, NULL,
+	};
+	const struct fetch_call call = {.method = "GET", .url = buf_text(&url), .headers = headers};
+
+	way->service = SERVICE_IDENTITY;
+	if (url.overflow || start(way, &call, address_done))
+		cannot_start(way);
+	buf_fini(&url);
+	buf_fini(&request_id);
+}
+
+static void post(struct way *way)
+{
+	struct sender *sender = way->sender;
+	struct buf key, request_id;
+
+	buf_init(&key, 256);
+	buf_init(&request_id, 256);
+	buf_printf(&key, "Idempotency-Key: %s", way->delivery->id);
+	put_request_id(&request_id, way->delivery);
+	const char *headers[] = {
+		buf_text(&sender->config.headers[SERVICE_OUTBOUND][0]), buf_text(&sender->config.headers[SERVICE_OUTBOUND][1]),
+		"Content-Type: application/json", buf_text(&key), request_id.length ? buf_text(&request_id) : NULL, NULL,
+	};
+	const struct fetch_call call = {
+		.method = "POST",
+		.url = buf_text(&sender->config.outbound_url),
+		.headers = headers,
+		.body = way->payload,
+		.body_length = strlen(way->payload),
+	};
+
+	way->service = SERVICE_OUTBOUND;
+	if (start(way, &call, outbound_done))
+		cannot_start(way);
+	buf_fini(&key);
+	buf_fini(&request_id);
+}
+
+static bool is_dry_run(const struct sender *sender, int64_t messageset_id)
+{
+	for (int i = 0; i < sender->config.dry_runs; i++)
+		if (sender->config.dry_run[i] == messageset_id)
+			return true;
+	return false;
+}
+
+/* Sends a ready one. False when the message sender takes none now. */
+static bool send_ready(struct way *way)
+{
+	struct sender *sender = way->sender;
+
+	if (is_dry_run(sender, way->delivery->messageset_id)) {
+		end(way, DELIVERY_DRY_RUN, NULL);
+		return true;
+	}
+	if (!sender->outlog && sender->calls[SERVICE_OUTBOUND] >= sender->config.concurrency)
+		return false;
+	if (!breaker_start(&sender->breakers[SERVICE_OUTBOUND], clock_monotonic_ms(), &way->ticket))
+		return false;
+	if (sender->outlog) {
+		way->service = SERVICE_OUTBOUND;
+		outlog_put(sender->outlog, way->delivery->id, clock_now(), way->payload);
+		sender_move(way, WAY_LOGGED);
+	} else {
+		post(way);
+	}
+	return true;
+}
+
+/* Ends what needs no call. */
+static bool end_at_once(struct way *way)
+{
+	const struct delivery *d = way->delivery;
+	char reason[DELIVERY_REASON_SIZE];
+
+	if (!d->has_subscription)
+		end(way, DELIVERY_CANCELLED, "Subscription was deleted");
+	else if (delivery_not_ready(d->active, d->completed, d->process_status, reason))
+		end(way, DELIVERY_CANCELLED, reason);
+	else if (!d->has_message)
+		end(way, DELIVERY_FAILED, "Message sending aborted, missing message");
+	else
+		return false;
+	return true;
+}
+
+/* Takes the first step of a claimed one. False when the identity store takes no call now. */
+static bool begin(struct way *way)
+{
+	struct sender *sender = way->sender;
+	const struct delivery *d = way->delivery;
+	const char *known;
+
+	if (end_at_once(way))
+		return true;
+	if (sender->config.direct) {
+		take_address(way, d->to_addr_own && *d->to_addr_own ? d->to_addr_own : d->identity);
+		return true;
+	}
+	known = addresses_get(sender->addresses, d->identity);
+	if (known) {
+		take_address(way, known);
+		return true;
+	}
+	if (sender->calls[SERVICE_IDENTITY] >= sender->config.concurrency)
+		return false;
+	if (!breaker_start(&sender->breakers[SERVICE_IDENTITY], clock_monotonic_ms(), &way->ticket))
+		return false;
+	look_address_up(way);
+	return true;
+}
+
+/* A lease that is about to run out must not be worked on: somebody else may have the delivery soon. */
+static bool lease_holds(const struct way *way, int64_t now_ms)
+{
+	int64_t since = way->delivery->claimed_ms;
+
+	if (since < way->sender->renewed_ms)
+		since = way->sender->renewed_ms;
+	return now_ms < since + way->sender->config.lease_ms / 2;
+}
+
+void way_pump(struct sender *sender)
+{
+	int64_t now = clock_monotonic_ms();
+	struct way *way;
+
+	while ((way = TAILQ_FIRST(&sender->lists[WAY_READY])))
+		if (!lease_holds(way, now))
+			end(way, DELIVERY_RELEASE, NULL);
+		else if (!send_ready(way))
+			break;
+	while ((way = TAILQ_FIRST(&sender->lists[WAY_WAITING])) && sender->counts[WAY_READY] < sender->config.concurrency) {
+		if (!lease_holds(way, now))
+			end(way, DELIVERY_RELEASE, NULL);
+		else if (!begin(way))
+			break;
+		if ((way = TAILQ_FIRST(&sender->lists[WAY_READY])))
+			send_ready(way);
+	}
+	if (way_is_probing(sender))
+		way_release_unstarted(sender);
+}
+
+static void release(struct way *way)
+{
+	end(way, DELIVERY_RELEASE, NULL);
+}
+
+void way_release_unstarted(struct sender *sender)
+{
+	struct way *way;
+
+	while ((way = TAILQ_FIRST(&sender->lists[WAY_WAITING])))
+		release(way);
+	while ((way = TAILQ_FIRST(&sender->lists[WAY_READY])))
+		release(way);
+}
+
+void way_release_stale(struct sender *sender, int64_t now_ms)
+{
+	for (enum way_state state = WAY_WAITING; state <= WAY_READY; state++) {
+		struct way *way;
+
+		while ((way = TAILQ_FIRST(&sender->lists[state])) && now_ms - way->delivery->claimed_ms > STALE_MS)
+			release(way);
+	}
+}
+
+int64_t way_wait_ms(const struct sender *sender, int64_t now_ms)
+{
+	int64_t longest = 0;
+
+	for (enum service service = 0; service < SERVICE_MAX; service++) {
+		int64_t wait = breaker_wait_ms(&sender->breakers[service], now_ms);
+
+		if (wait < 0)
+			return -1;
+		if (wait > longest)
+			longest = wait;
+	}
+	return longest;
+}
+
+bool way_is_probing(const struct sender *sender)
+{
+	return sender->breakers[SERVICE_IDENTITY].state != BREAKER_CLOSED || sender->breakers[SERVICE_OUTBOUND].state != BREAKER_CLOSED;
+}
+
+void way_flush_outlog(struct sender *sender)
+{
+	char error[600];
+	bool failed;
+	struct way *way;
+
+	if (!sender->counts[WAY_LOGGED])
+		return;
+	failed = outlog_flush(sender->outlog, error, sizeof error) != 0;
+	if (failed)
+		log_warn("could not write to the log of outbound messages", log_str("error", error));
+	while ((way = TAILQ_FIRST(&sender->lists[WAY_LOGGED]))) {
+		struct breaker_result result = {failed ? RETRY_OUTAGE : RETRY_DONE, false, -1};
+
+		report(sender, SERVICE_OUTBOUND, way->ticket, &result);
+		if (!failed)
+			way->delivery->outbound_id = strdup(way->delivery->id);
+		end(way, failed ? DELIVERY_RELEASE : DELIVERY_SENT, failed ? error : NULL);
+	}
+}
+
+void way_settle(struct way *way)
+{
+	struct sender *sender = way->sender;
+	const struct sender_config *config = &sender->config;
+	struct delivery *d = way->delivery;
+	int64_t tries = d->tries + 1;
+
+	if (!way->unsure)
+		return;
+	way->unsure = false;
+	d->charged = breaker_charges(&sender->breakers[way->service], way->ticket, d->tries > 0, clock_monotonic_ms());
+	if (!d->charged && sender->breakers[way->service].state != BREAKER_CLOSED)
+		return;
+	if (d->charged && tries >= config->tries) {
+		d->outcome = DELIVERY_FAILED;
+		return;
+	}
+	d->outcome = DELIVERY_RETRY;
+	d->delay_ms = retry_wait_ms((int)tries, config->retry_base_ms, config->retry_max_ms, (uint32_t)random());
+}
+
+void way_free(struct way *way)
+{
+	delivery_free(way->delivery);
+	free(way->payload);
+	free(way);
+}
