@@ -309,6 +309,35 @@ sub read_all {
 	return scalar <$socket> // '';
 }
 
+# One request on a connection that stays open: status, headers, content; undef when the other side closed it.
+sub exchange {
+	my ($self, $socket, $bytes, $method) = @_;
+	local $SIG{PIPE} = 'IGNORE';
+	print $socket $bytes or return undef;
+	my ($head, $chunk) = ('');
+	while (defined($chunk = <$socket>)) {
+		$head .= $chunk;
+		last if $chunk =~ /^\r?\n$/ && $head =~ /\S/;
+	}
+	my ($status) = $head =~ m{^HTTP/1\.[01] (\d+)} or return undef;
+	my %headers = map { /^([^:]+):\s*(.*?)\r?$/ ? (lc $1 => $2) : () } split /\n/, $head;
+	my $content = '';
+	if (($method // '') eq 'HEAD' || $status == 204 || $status == 304) {
+	} elsif (($headers{'transfer-encoding'} // '') eq 'chunked') {
+		while (defined(my $size = <$socket>)) {
+			my $length = hex $size;
+			read $socket, my $piece, $length + 2;
+			last unless $length;
+			$content .= substr $piece, 0, $length;
+		}
+	} elsif (defined $headers{'content-length'}) {
+		read $socket, $content, $headers{'content-length'};
+	} else {
+		$content = $self->read_all($socket);
+	}
+	return { status => $status, headers => \%headers, content => $content };
+}
+
 sub raw { my ($self, $bytes) = @_; my $socket = $self->connect; print $socket $bytes; return $self->read_all($socket) }
 
 # ---- database
