@@ -187,6 +187,10 @@ ask_number(const struct asking *a)
 	return 0;
 }
 
+/*
+ * The original ignores what is no boolean, and so never names it beside other errors: nor do we, but alone it is
+ * refused.
+ */
 static int
 ask_bool(const struct asking *a)
 {
@@ -281,32 +285,38 @@ ask(const struct asking *a)
 	return -1;
 }
 
+static void
+read_filter(struct req *r, const struct filter *filters, int i, struct filter_values *values)
+{
+	const struct query_pair *pair = query_find(r->params, filters[i].name);
+	struct asking a = {r, &filters[i], NULL, &values->values[i]};
+
+	SBM_ASSERT(i < FILTERS_MAX);
+	if (!pair)
+		return;
+	if (pair->flags & QUERY_NUL) {
+		refuse(&a, "Null characters are not allowed.");
+		return;
+	}
+	a.text = python_strip(r->arena, pair->value);
+	if (!*a.text)
+		return;
+	values->used |= 1ul << i;
+	ask(&a);
+}
+
 int
 filter_read(struct req *r, const struct filter *filters, struct filter_values *values)
 {
-	int result = 0;
-
 	*values = (struct filter_values){0};
 	req_param(r, "");
-	for (int i = 0; filters && filters[i].name; i++) {
-		const struct query_pair *pair = query_find(r->params, filters[i].name);
-		struct asking a = {r, &filters[i], NULL, &values->values[i]};
-
-		SBM_ASSERT(i < FILTERS_MAX);
-		if (!pair)
-			continue;
-		if (pair->flags & QUERY_NUL) {
-			result = refuse(&a, "Null characters are not allowed.");
-			continue;
-		}
-		a.text = python_strip(r->arena, pair->value);
-		if (!*a.text)
-			continue;
-		values->used |= 1ul << i;
-		if (ask(&a) != 0)
-			result = -1;
-	}
-	return result;
+	for (int i = 0; filters && filters[i].name; i++)
+		if (filters[i].kind != FILTER_BOOL)
+			read_filter(r, filters, i, values);
+	for (int i = 0; filters && filters[i].name && !req_failed(r); i++)
+		if (filters[i].kind == FILTER_BOOL)
+			read_filter(r, filters, i, values);
+	return req_failed(r) ? -1 : 0;
 }
 
 static void

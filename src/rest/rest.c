@@ -234,7 +234,7 @@ send_answer(struct req *r)
 	buf_printf(head, "Status: %d %s\r\n", r->status, reason_of(r->status));
 	if (!empty)
 		buf_printf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->content_type, r->out->length);
-	buf_printf(head, "X-Request-ID: %s\r\nX-Content-Type-Options: nosniff\r\nVary: Accept, Authorization\r\n", r->id);
+	buf_printf(head, "X-Request-ID: %s\r\nVary: Accept, Authorization\r\n", r->id);
 	buf_put(head, buf_text(&r->headers), r->headers.length);
 	buf_puts(head, "\r\n");
 	SBM_ASSERT(!head->overflow && !r->headers.overflow);
