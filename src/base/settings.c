@@ -140,6 +140,35 @@ static void show_bound(const struct setting_row *row, int64_t bound, char *out, 
 		snprintf(out, size, "%" PRId64, bound);
 }
 
+/* A URL row's default has a scheme of its own: with nothing behind it, "direct:", or with an absolute path, "log:/...". */
+static size_t own_scheme(const struct setting_row *row)
+{
+	size_t n = strcspn(row->fallback, ":");
+
+	return *row->fallback && strncmp(row->fallback, "http", 4) && row->fallback[n] ? n + 1 : 0;
+}
+
+static bool own_scheme_has_path(const struct setting_row *row)
+{
+	return row->fallback[own_scheme(row)] == '/';
+}
+
+static bool url_is_fine(const struct setting_row *row, const char *text)
+{
+	size_t n = strlen(text), own = own_scheme(row), host;
+
+	if ((int64_t)n < row->min || (int64_t)n > row->max)
+		return false;
+	if (n == 0)
+		return true;
+	if (own && !strncmp(text, row->fallback, own))
+		return own_scheme_has_path(row) ? text[own] == '/' && n > own + 1 : n == own;
+	if (strncmp(text, "http://", 7) && strncmp(text, "https://", 8))
+		return false;
+	host = strcspn(text, "/") + 2;
+	return text[host] && text[host] != '/' && text[n - 1] != '/' && !strpbrk(text, " \"<>\\?#");
+}
+
 const char *setting_allowed(enum setting setting, char *out, size_t size)
 {
 	const struct setting_row *row = &settings_rows[setting];
@@ -159,6 +188,10 @@ const char *setting_allowed(enum setting setting, char *out, size_t size)
 		break;
 	case SETTING_TYPE_STRING:
 		snprintf(out, size, "a text of %s%s%s bytes", row->min ? min : "at most", row->min ? " to " : " ", max);
+		break;
+	case SETTING_TYPE_URL:
+		snprintf(out, size, "%san http or https URL without a slash at its end%s%.*s%s", row->min ? "" : "nothing, or ", own_scheme(row) ? ", or " : "",
+			 (int)own_scheme(row), row->fallback, own_scheme(row) && own_scheme_has_path(row) ? " and an absolute path" : "");
 		break;
 	case SETTING_TYPE_ENUM:
 		snprintf(out, size, "one of ");
@@ -217,10 +250,16 @@ static int set_value(struct value_set *set, enum setting setting, const char *te
 	struct value *value = &set->values[setting];
 	char allowed[160];
 	int64_t length = (int64_t)strlen(text);
-	bool fine = row->type == SETTING_TYPE_STRING ? length >= row->min && length <= row->max : !parse_number(row, text, &value->number);
+	bool fine;
 
 	if (!is_printable(text))
 		return fail(error, origin, "%s: the value has control characters or is not UTF-8", row->name);
+	if (row->type == SETTING_TYPE_STRING)
+		fine = length >= row->min && length <= row->max;
+	else if (row->type == SETTING_TYPE_URL)
+		fine = url_is_fine(row, text);
+	else
+		fine = !parse_number(row, text, &value->number);
 	if (!fine && row->flags & SETTING_SECRET)
 		return fail(error, origin, "%s: bad value; allowed: %s", row->name, setting_allowed(setting, allowed, sizeof(allowed)));
 	if (!fine)
@@ -411,11 +450,30 @@ static int read_environment(struct value_set *set, struct error *error)
 	return 0;
 }
 
+/* Where two settings must fit each other. */
+static int check_pairs(const struct value_set *set, struct error *error)
+{
+	static const struct {
+		enum setting less, more;
+	} pairs[] = {{SETTING_PAGE_SIZE, SETTING_PAGE_SIZE_MAX}, {SETTING_RETRY_BASE, SETTING_RETRY_MAX}, {SETTING_PROBE_MIN, SETTING_PROBE_MAX}};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		const struct value *less = &set->values[pairs[i].less], *more = &set->values[pairs[i].more];
+
+		if (less->number > more->number) {
+			snprintf(error->text, error->size, "%s (%s, from %s) is more than %s (%s, from %s)", settings_rows[pairs[i].less].name, less->text, less->source,
+				 settings_rows[pairs[i].more].name, more->text, more->source);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int load(struct value_set *set, const char *path, bool required, bool *found, struct error *error)
 {
 	*set = (struct value_set){0};
 	set_defaults(set);
-	if (read_file(set, path, required, found, error) || read_environment(set, error)) {
+	if (read_file(set, path, required, found, error) || read_environment(set, error) || check_pairs(set, error)) {
 		value_set_free(set);
 		return -1;
 	}
@@ -481,13 +539,13 @@ const char *settings_path(void)
 
 int64_t setting_int(enum setting setting)
 {
-	SBM_ASSERT(loaded && settings_rows[setting].type != SETTING_TYPE_STRING);
+	SBM_ASSERT(loaded && settings_rows[setting].type != SETTING_TYPE_STRING && settings_rows[setting].type != SETTING_TYPE_URL);
 	return current.values[setting].number;
 }
 
 const char *setting_str(enum setting setting)
 {
-	SBM_ASSERT(loaded && (settings_rows[setting].type == SETTING_TYPE_STRING || settings_rows[setting].type == SETTING_TYPE_ENUM));
+	SBM_ASSERT(loaded && settings_rows[setting].type >= SETTING_TYPE_STRING);
 	return current.values[setting].text;
 }
 

@@ -17,12 +17,6 @@ int ctl_config_check(struct ctl *ctl, const struct ctl_args *args)
 	(void)args;
 	if (ctl_settings(ctl))
 		return CTL_FAILED;
-	if (setting_int(SETTING_PAGE_SIZE) > setting_int(SETTING_PAGE_SIZE_MAX))
-		return ctl_fail("page_size is larger than page_size_max");
-	if (setting_int(SETTING_RETRY_BASE) > setting_int(SETTING_RETRY_MAX))
-		return ctl_fail("retry_base is longer than retry_max");
-	if (setting_int(SETTING_PROBE_MIN) > setting_int(SETTING_PROBE_MAX))
-		return ctl_fail("probe_min is longer than probe_max");
 	if (*settings_path())
 		printf("%s is fine\n", settings_path());
 	else
@@ -58,7 +52,7 @@ static void show_fallback(const struct setting_row *row, char *out, size_t size)
 {
 	int n = row->type == SETTING_TYPE_ENUM ? (int)strcspn(row->fallback, "|") : (int)strlen(row->fallback);
 
-	if (row->type == SETTING_TYPE_STRING && (!n || strpbrk(row->fallback, " #\"")))
+	if ((row->type == SETTING_TYPE_STRING || row->type == SETTING_TYPE_URL) && (!n || strpbrk(row->fallback, " #\"")))
 		snprintf(out, size, "\"%s\"", row->fallback);
 	else
 		snprintf(out, size, "%.*s", n, row->fallback);
