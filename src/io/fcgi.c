@@ -12,14 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Most connections that a worker keeps; over that the one idle for longest goes. */
+/* Most connections that a worker keeps; over that the one idle for longest goes. Descriptors for all else. */
 #define CONNECTIONS_MAX 1024
+#define DESCRIPTORS_OTHER 32
 /* Longest that nginx may take over the next bytes of a request that it has begun, or of an answer. */
 #define IO_TIMEOUT_S 10
 /* Milliseconds that fcgi2 waits for the other side to close after us. */
@@ -45,7 +47,7 @@ struct server {
 	bool draining;
 	int64_t drain_until_ms;
 	struct fcgi_request *head, *tail;
-	int count;
+	int count, count_max;
 	void (*handle)(struct fcgi_request *, void *);
 	void *context;
 };
@@ -251,7 +253,7 @@ accept_one(struct server *s)
 {
 	int fd;
 
-	if (s->count >= CONNECTIONS_MAX)
+	if (s->count >= s->count_max)
 		drop(s, s->tail);
 	fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0) {
@@ -290,7 +292,9 @@ drain_body(struct fcgi_request *r)
 static void
 serve_one(struct server *s, struct fcgi_request *r)
 {
-	if (FCGX_Accept_r(&r->fcgx) != 0) {
+	/* It takes parameters that were cut off for complete ones; only the stream knows. */
+	if (FCGX_Accept_r(&r->fcgx) != 0 || FCGX_GetError(r->fcgx.in) != 0) {
+		FCGX_Free(&r->fcgx, 1);
 		drop(s, r);
 		return;
 	}
@@ -355,10 +359,20 @@ serve_events(struct server *s)
 	return accept && s->listening ? accept_one(s) : 0;
 }
 
+static int
+connections_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > CONNECTIONS_MAX + DESCRIPTORS_OTHER)
+		return CONNECTIONS_MAX;
+	return limit.rlim_cur > 2 * DESCRIPTORS_OTHER ? (int)limit.rlim_cur - DESCRIPTORS_OTHER : DESCRIPTORS_OTHER;
+}
+
 int
 fcgi_serve(int listener, void (*handle)(struct fcgi_request *, void *context), void *context)
 {
-	struct server s = {.listener = listener, .handle = handle, .context = context};
+	struct server s = {.listener = listener, .count_max = connections_max(), .handle = handle, .context = context};
 	int rc = 0;
 
 	s.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -59,3 +59,6 @@ t_unit_test_digest_LDADD = $(IO_LIBS) $(EXT_LIBS)
 UNIT_TESTS += t/unit/test_db
 t_unit_test_db_SOURCES = t/unit/test_db.c
 t_unit_test_db_LDADD = $(IO_LIBS) $(EXT_LIBS)
+UNIT_TESTS += t/unit/test_fcgi
+t_unit_test_fcgi_SOURCES = t/unit/test_fcgi.c
+t_unit_test_fcgi_LDADD = $(IO_LIBS) $(EXT_LIBS)
