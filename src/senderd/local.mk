@@ -1,5 +1,5 @@
-EXTRA_PROGRAMS += sbm-senderd
-sbm_senderd_SOURCES = \
+sbin_PROGRAMS += src/sbm-senderd
+src_sbm_senderd_SOURCES = \
 	src/senderd/addresses.c src/senderd/addresses.h \
 	src/senderd/dispatcher.c src/senderd/dispatcher.h \
 	src/senderd/keeper.c src/senderd/keeper.h \
@@ -9,4 +9,4 @@ sbm_senderd_SOURCES = \
 	src/senderd/sender.c src/senderd/sender.h \
 	src/senderd/wake.c src/senderd/wake.h \
 	src/senderd/way.c
-sbm_senderd_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)
+src_sbm_senderd_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)
