@@ -15,9 +15,9 @@
  *          probe, and is later when the service asks for it by Retry-After (a day at most).
  * probing  open_until has passed: one call goes out; if it is answered the breaker closes, else it opens.
  *
- * It opens at once on RETRY_OUTAGE, and on BREAKER_STREAK failures of RETRY_UNSURE in a row without an answer
- * between them.  Only deliveries that have used up no try count for the streak: those that have were seen to
- * fail while others passed, and say nothing about the service.
+ * It opens at once on RETRY_OUTAGE and on any failure with a Retry-After, and on BREAKER_STREAK failures of
+ * RETRY_UNSURE in a row without an answer between them.  Only deliveries that have used up no try count for
+ * the streak: those that have were seen to fail while others passed, and say nothing about the service.
  *
  * Whether a failure uses up a try is asked when it is written back, so that what happened meanwhile counts:
  * yes, when the breaker has not opened since, and others pass: the streak is short (under BREAKER_DOUBT) and

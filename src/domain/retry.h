@@ -1,6 +1,8 @@
 #ifndef DOMAIN_RETRY_H
 #define DOMAIN_RETRY_H
 
+#include "io/fetch.h"
+
 #include <stdint.h>
 
 /* What an ended call means for its delivery and for the service that was called. */
@@ -12,11 +14,11 @@ enum retry_outcome {
 	RETRY_OUTCOME_MAX
 };
 
-/* How a call ended: the same cases as io/fetch.h has, for callers that have no fetch. */
-enum retry_transport { RETRY_ANSWERED, RETRY_NO_CONNECTION, RETRY_BROKEN, RETRY_TIMEOUT };
-
-/* status: 0 when no status line came. */
-enum retry_outcome retry_classify(enum retry_transport, long status);
+/*
+ * status: 0 when no status line came. A look-up whose 2xx answer is of no use (payload_parse_address) is the
+ * caller's to turn into RETRY_UNSURE.
+ */
+enum retry_outcome retry_classify(enum fetch_outcome, long status);
 
 /*
  * Wait before the next try, in milliseconds: base doubled for each try before, at most max, of which a random

@@ -49,6 +49,12 @@ t_unit_test_content_LDADD = $(DOMAIN_LIBS)
 UNIT_TESTS += t/unit/test_cron
 t_unit_test_cron_SOURCES = t/unit/test_cron.c
 t_unit_test_cron_LDADD = $(DOMAIN_LIBS)
+UNIT_TESTS += t/unit/test_payload
+t_unit_test_payload_SOURCES = t/unit/test_payload.c
+t_unit_test_payload_LDADD = $(DOMAIN_LIBS) $(JANSSON_LIBS)
+UNIT_TESTS += t/unit/test_breaker
+t_unit_test_breaker_SOURCES = t/unit/test_breaker.c
+t_unit_test_breaker_LDADD = $(DOMAIN_LIBS)
 
 # io
 UNIT_TESTS += t/unit/test_json t/unit/test_digest
