@@ -14,6 +14,8 @@
  */
 #define LIFECYCLE_LANG_SIZE 28 /* 6 characters of UTF-8 and a NUL */
 
+struct arena;
+
 struct lifecycle_schedule {
 	int id;
 	bool broken;            /* its fields cannot be read: it never fires */
@@ -30,7 +32,7 @@ struct lifecycle_set {
 	int id;
 	const char *short_name;
 	int next;               /* place of the next set, -1 for none */
-	int schedule;           /* place of its default schedule */
+	int schedule;           /* place of its default schedule, -1 when it is not there */
 	struct lifecycle_size *sizes;
 	int sizes_count;
 };
@@ -41,6 +43,7 @@ struct programme {
 	struct lifecycle_set *sets;           /* by id */
 	int sets_count;
 	int64_t from, until;    /* what the firings are worked out for */
+	struct arena *memory;   /* of all that is above but the firings; may be NULL */
 };
 
 struct lifecycle_subscription {
@@ -48,7 +51,7 @@ struct lifecycle_subscription {
 	int schedule;           /* place */
 	const char *lang;
 	int initial, next;      /* sequence numbers */
-	bool completed;
+	bool ready;             /* active, not completed, process_status 0 */
 	int64_t created;        /* minute */
 };
 
@@ -80,7 +83,7 @@ struct lifecycle_step {
 #define LIFECYCLE_STEPS_MAX 256
 /*
  * Moves a subscription to where it should be at `end`. Returns the number of steps, at least 1; *loop when
- * the chain came back on itself and the plan ends there. A completed subscription stays as it is.
+ * the chain came back on itself and the plan ends there. A subscription that is not ready stays as it is.
  */
 int lifecycle_plan(const struct programme *, const struct lifecycle_subscription *, int64_t end,
     struct lifecycle_step steps[LIFECYCLE_STEPS_MAX], bool *loop);
@@ -91,10 +94,9 @@ struct lifecycle_upcoming {
 	int sequence;
 	int64_t minute;     /* when it is due */
 	const char *lang;   /* borrowed from the subscription */
-	bool fresh;
-	int empty_sets;
+	bool begun;
 };
-/* Begins after the minute `now`. */
+/* Begins after the minute `now`. Nothing comes for a subscription that is not ready. */
 void lifecycle_upcoming_init(struct lifecycle_upcoming *, const struct lifecycle_subscription *, int64_t now);
 /*
  * Goes to the next message; false when there is none up to and including `until`: the chain ended, or the

@@ -8,3 +8,6 @@ libdomain_a_SOURCES += src/domain/cron.c src/domain/cron.h
 libdomain_a_SOURCES += src/domain/payload.c src/domain/payload.h
 libdomain_a_SOURCES += src/domain/retry.c src/domain/retry.h
 libdomain_a_SOURCES += src/domain/breaker.c src/domain/breaker.h
+libdomain_a_SOURCES += src/domain/lifecycle.c src/domain/lifecycle.h
+libdomain_a_SOURCES += src/domain/programme.c src/domain/programme.h
+libdomain_a_SOURCES += src/domain/job.c src/domain/job.h

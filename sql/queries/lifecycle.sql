@@ -1,0 +1,93 @@
+-- Where subscriptions should be, what is to come, estimates.
+
+-- name: programme_schedules
+SELECT id, minute, hour, day_of_week, day_of_month, month_of_year, timezone
+FROM schedule
+ORDER BY id
+
+-- name: programme_sets
+SELECT id, short_name, next_set_id, default_schedule_id
+FROM messageset
+ORDER BY id
+
+-- name: programme_sizes
+SELECT messageset_id, lang, count(*)
+FROM message
+GROUP BY messageset_id, lang
+ORDER BY messageset_id, lang
+
+-- name: programme_subscription
+SELECT messageset_id, schedule_id, lang, initial_sequence_number, next_sequence_number,
+    active AND NOT completed AND process_status = 0, created_at
+FROM subscription
+WHERE id = $1
+
+-- Ready subscriptions that are at the same place get the same messages.
+-- name: programme_positions
+SELECT messageset_id, schedule_id, lang, next_sequence_number, count(*)
+FROM subscription
+WHERE active
+    AND NOT completed
+    AND process_status = 0
+GROUP BY messageset_id, schedule_id, lang, next_sequence_number
+
+-- One computation at a time; until the end of the transaction.
+-- name: find_behind_lock
+SELECT pg_advisory_xact_lock(7311521)
+
+-- name: find_behind_oldest
+SELECT min(created_at)
+FROM subscription
+WHERE active
+    AND NOT completed
+    AND process_status = 0
+
+-- name: find_behind_clear
+DELETE FROM behind_subscription
+
+-- name: find_behind_chunk
+SELECT id, messageset_id, schedule_id, lang, initial_sequence_number, next_sequence_number, created_at
+FROM subscription
+WHERE active
+    AND NOT completed
+    AND process_status = 0
+    AND id > $1
+ORDER BY id
+LIMIT 5000
+
+-- Subscriptions that were deleted meanwhile are left out.
+-- name: find_behind_insert
+INSERT INTO behind_subscription (subscription_id, messages_behind, current_messageset_id, current_sequence_number,
+    expected_messageset_id, expected_sequence_number, created_at)
+SELECT s.id, b.messages_behind, b.current_set, b.current_number, b.expected_set, b.expected_number, $7
+FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[])
+    AS b (id, messages_behind, current_set, current_number, expected_set, expected_number)
+JOIN subscription s ON s.id = b.id
+FOR KEY SHARE OF s
+
+-- name: estimate_clear
+UPDATE estimated_send
+SET estimate_subscriptions = 0,
+    estimate_identities = 0
+WHERE send_date = $1
+
+-- name: estimate_store
+INSERT INTO estimated_send (send_date, message_set_id, estimate_subscriptions, estimate_identities)
+SELECT $1::date, messageset_id, count(*), count(DISTINCT identity)
+FROM subscription
+WHERE active
+    AND NOT completed
+    AND process_status = 0
+    AND schedule_id = ANY ($2::integer[])
+GROUP BY messageset_id
+ON CONFLICT (send_date, message_set_id) DO UPDATE
+SET estimate_subscriptions = excluded.estimate_subscriptions,
+    estimate_identities = excluded.estimate_identities
+
+-- name: estimate_by_schedule
+SELECT schedule_id, count(*)
+FROM subscription
+WHERE active
+    AND NOT completed
+    AND process_status = 0
+GROUP BY schedule_id
