@@ -68,7 +68,7 @@ WHERE digest = $2
     AND revoked_at IS NULL
 
 -- name: status_daemons
-SELECT name, version, started_at, seen_at, greatest(0, round(extract(epoch FROM $1::timestamptz - seen_at)))
+SELECT name, version, started_at, seen_at, round(extract(epoch FROM now() - seen_at))
 FROM daemon
 ORDER BY seen_at DESC, name
 
