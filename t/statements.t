@@ -12,8 +12,8 @@ my @statements;
 for my $file (sort glob "$source/sql/queries/*.sql") {
 	open my $in, '<', $file or die "could not open \"$file\": $!\n";
 	while (<$in>) {
-		if (/^--\s*name:\s*(\S+)/) {
-			push @statements, { name => $1, file => $file =~ s{.*/}{}r, text => '' };
+		if (my ($name) = /^--\s*name:\s*(\S+)/) {
+			push @statements, { name => $name, file => $file =~ s{.*/}{}r, text => '' };
 		} elsif (@statements && !/^\s*--/) {
 			$statements[-1]{text} .= $_;
 		}

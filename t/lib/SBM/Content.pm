@@ -56,7 +56,7 @@ sub subscribe {
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $hook = hook($set, $schedule, %data);
 	my $answer = $stack->post('/api/v1/subscriptions/request', $hook);
-	$answer->{status} == 201 or BAIL_OUT("could not subscribe: $answer->{status} $answer->{content}");
+	$answer->{status} == 201 or die "could not subscribe: $answer->{status} $answer->{content}\n";
 	return $hook->{data}{identity};
 }
 

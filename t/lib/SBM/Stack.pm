@@ -99,7 +99,7 @@ sub up {
 	my ($status, $output) = $self->stack(@command);
 	if ($status) {
 		diag($output);
-		BAIL_OUT("the stack does not start: t/stack @command");
+		die "the stack does not start: t/stack @command\n";
 	}
 	$self->read_env;
 	return $self;
@@ -269,7 +269,7 @@ sub make {
 	my ($self, $path, $fields, %headers) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my $answer = $self->post("/api/v1$path", $fields, %headers);
-	$answer->{status} == 201 or BAIL_OUT("could not make a record: POST $path: $answer->{status} $answer->{content}");
+	$answer->{status} == 201 or die "could not make a record: POST $path: $answer->{status} $answer->{content}\n";
 	return $answer->{json};
 }
 
