@@ -1,4 +1,4 @@
-EXTRA_PROGRAMS += src/sbm-senderd
+sbin_PROGRAMS += src/sbm-senderd
 src_sbm_senderd_SOURCES = \
 	src/senderd/addresses.c src/senderd/addresses.h \
 	src/senderd/dispatcher.c src/senderd/dispatcher.h \

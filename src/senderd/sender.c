@@ -260,7 +260,7 @@ static void take_claim(struct sender *sender, struct claim *claim)
 		reset_cursor(sender, now);
 		if (claim->from_start)
 			sender->next_due_ms = claim->due_in_ms < 0 ? INT64_MAX : now + claim->due_in_ms;
-	} else if (now >= sender->cursor_reset_ms) {
+	} else if (now >= sender->cursor_reset_ms && !way_is_probing(sender)) {
 		reset_cursor(sender, now);
 	}
 	sender->claimed_at_ms = now;
@@ -427,7 +427,9 @@ static void exchange(struct sender *sender, bool with_claim)
 		take_claim(sender, &new);
 	if (released) {
 		sender->hungry = true;
-		reset_cursor(sender, clock_monotonic_ms());
+		/* Each probe takes the next one: the first may be bad, and then it would hold up all others. */
+		if (!way_is_probing(sender))
+			reset_cursor(sender, clock_monotonic_ms());
 	}
 }
 

@@ -44,19 +44,6 @@ static void report(struct sender *sender, enum service service, struct breaker_t
 		log_warn("service is out; calls pause", log_str("service", service_words[service]), log_int("wait_ms", breaker->open_until - now));
 }
 
-static enum retry_outcome classify(const struct fetch_answer *answer)
-{
-	static const enum retry_transport transports[FETCH_OUTCOME_MAX] = {
-		[FETCH_ANSWERED] = RETRY_ANSWERED,
-		[FETCH_REFUSED] = RETRY_NO_CONNECTION,
-		[FETCH_BROKEN] = RETRY_BROKEN,
-		[FETCH_TIMEOUT] = RETRY_TIMEOUT,
-		[FETCH_TOO_LARGE] = RETRY_ANSWERED,
-	};
-
-	return retry_classify(transports[answer->outcome], answer->status);
-}
-
 static void put_reason(struct buf *out, enum service service, const struct fetch_answer *answer)
 {
 	buf_puts(out, service_words[service]);
@@ -139,7 +126,7 @@ static void take_address(struct way *way, const char *address)
 static void address_done(void *context, const struct fetch_answer *answer)
 {
 	struct way *way = context;
-	enum retry_outcome outcome = classify(answer);
+	enum retry_outcome outcome = retry_classify(answer->outcome, answer->status);
 	char address[PAYLOAD_ADDRESS_SIZE];
 	enum payload_address found = PAYLOAD_ADDRESS_BROKEN;
 
@@ -164,8 +151,7 @@ static void address_done(void *context, const struct fetch_answer *answer)
 static void outbound_done(void *context, const struct fetch_answer *answer)
 {
 	struct way *way = context;
-	/* Once the status line says that it was accepted, what follows changes nothing. */
-	enum retry_outcome outcome = answer->status / 100 == 2 ? RETRY_DONE : classify(answer);
+	enum retry_outcome outcome = retry_classify(answer->outcome, answer->status);
 	char id[PAYLOAD_OUTBOUND_ID_SIZE];
 
 	call_ended(way, outcome, answer);
