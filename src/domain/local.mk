@@ -11,3 +11,4 @@ libdomain_a_SOURCES += src/domain/breaker.c src/domain/breaker.h
 libdomain_a_SOURCES += src/domain/lifecycle.c src/domain/lifecycle.h
 libdomain_a_SOURCES += src/domain/programme.c src/domain/programme.h
 libdomain_a_SOURCES += src/domain/job.c src/domain/job.h
+libdomain_a_SOURCES += src/domain/metric.c src/domain/metric.h

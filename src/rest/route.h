@@ -17,6 +17,13 @@ enum route_permission {
 	ROUTE_PERMISSION_MAX
 };
 
+/* A query parameter of a handler: a number. */
+struct route_param {
+	const char *name; /* NULL ends a table */
+	const char *description;
+	int64_t min, max;
+};
+
 /* One method of a route. Texts are for OpenAPI; NULL where there is nothing to say. */
 struct route_method {
 	/*
@@ -27,9 +34,10 @@ struct route_method {
 	int status;          /* of success, e.g. 202 */
 	const char *summary;
 	const char *request; /* name of the schema of the body */
-	const char *answer;  /* name of the schema of the answer */
+	const char *answer;  /* name of the schema of the answer; "FooList": a page of Foo */
 	/* Fields of the body where rest/field.h reads it; ended by one without a name. */
 	const struct field *fields;
+	const struct route_param *params; /* query parameters, but limit and offset of a list; NULL for none */
 };
 
 struct resource;

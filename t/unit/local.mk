@@ -73,3 +73,6 @@ t_unit_test_bus_SOURCES = t/unit/test_bus.c
 t_unit_test_bus_LDADD = $(IO_LIBS) $(EXT_LIBS)
 t_unit_test_fetch_SOURCES = t/unit/test_fetch.c
 t_unit_test_fetch_LDADD = $(IO_LIBS) $(EXT_LIBS)
+UNIT_TESTS += t/unit/test_metric
+t_unit_test_metric_SOURCES = t/unit/test_metric.c
+t_unit_test_metric_LDADD = $(DOMAIN_LIBS)

@@ -1,0 +1,25 @@
+-- What the API tells of the service itself.
+
+-- name: state_server_version
+SELECT current_setting('server_version')
+
+-- name: state_daemons
+SELECT count(*)
+FROM daemon
+WHERE seen_at > $1::timestamptz
+
+-- name: state_metrics
+SELECT
+    (SELECT count(*) FROM delivery_queue WHERE lease_until IS NULL OR lease_until < now()),
+    (SELECT count(*) FROM delivery_queue WHERE lease_until >= now()),
+    (SELECT coalesce(greatest(0, extract(epoch FROM $2::timestamptz - min(created_at)))::bigint, 0) FROM delivery_queue),
+    (SELECT count(*) FROM run WHERE finished_at IS NULL),
+    (SELECT count(*) FROM failed_task),
+    (SELECT count(*) FROM job WHERE finished_at IS NULL),
+    (SELECT count(*) FROM daemon WHERE seen_at > $1::timestamptz)
+
+-- For the keys of metrics.
+-- name: metric_sets
+SELECT content_type, short_name
+FROM messageset
+ORDER BY content_type DESC, id
