@@ -70,7 +70,8 @@ subtest 'users and tokens' => sub {
 };
 
 subtest 'migrate' => sub {
-	says(['migrate'], 0, qr/nothing to do/, 'a second time');
+	my @migrate = ('migrate', '--dir', SBM::Stack::source_dir() . '/sql/migrations');
+	says([@migrate], 0, qr/nothing to do/, 'a second time');
 	my $dir = "$stack->{dir}/migrations";
 	mkdir $dir;
 	for my $file (glob SBM::Stack::source_dir() . '/sql/migrations/*.sql') {
@@ -90,7 +91,7 @@ subtest 'migrate' => sub {
 		my $pid = fork // die;
 		if (!$pid) {
 			$ENV{SBM_DATABASE} = $database;
-			my ($status, $output) = $stack->ctl('migrate');
+			my ($status, $output) = $stack->ctl(@migrate);
 			print STDERR $output if $status;
 			require POSIX;
 			POSIX::_exit($status);
@@ -99,7 +100,7 @@ subtest 'migrate' => sub {
 	}
 	is_deeply([map { waitpid $_, 0; $? >> 8 } @pids], [0, 0, 0, 0], 'four at once all succeed');
 	local $ENV{SBM_DATABASE} = $database;
-	says(['migrate', '--status'], 0, qr/0001/, 'and it is applied');
+	says([@migrate, '--status'], 0, qr/0001/, 'and it is applied');
 };
 
 subtest 'config' => sub {
