@@ -3,7 +3,6 @@
 #include "base/assert.h"
 #include "base/log.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,23 +83,35 @@ void buf_putc(struct buf *buf, char c)
 
 void buf_put_int(struct buf *buf, int64_t number)
 {
-	char text[24];
+	char text[20], *p = text + sizeof(text);
+	uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
 
-	buf_put(buf, text, (size_t)snprintf(text, sizeof(text), "%" PRId64, number));
+	do
+		*--p = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (number < 0)
+		*--p = '-';
+	buf_put(buf, p, (size_t)(text + sizeof(text) - p));
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)
 {
+	size_t room = buf->overflow || !buf->data ? 0 : buf->size - buf->length;
 	va_list ap, again;
 	int n;
 
 	va_start(ap, format);
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, format, ap);
+	/* Mostly it fits into what is there. */
+	n = vsnprintf(room ? buf->data + buf->length : NULL, room, format, ap);
 	va_end(ap);
 	SBM_ASSERT(n >= 0);
-	if (reserve(buf, (size_t)n)) {
-		vsnprintf(buf->data + buf->length, (size_t)n + 1, format, again);
+	if (!reserve(buf, (size_t)n)) {
+		if (room)
+			buf->data[buf->length] = '\0';
+	} else {
+		if ((size_t)n >= room)
+			vsnprintf(buf->data + buf->length, (size_t)n + 1, format, again);
 		buf->length += (size_t)n;
 	}
 	va_end(again);

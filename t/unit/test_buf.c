@@ -12,6 +12,14 @@ static void test_put(void)
 	buf_put_int(&buf, INT64_MIN);
 	buf_printf(&buf, "[%s]", "x");
 	is_str(buf_text(&buf), "ab-9223372036854775808[x]", "puts come one after the other");
+	buf_printf(&buf, "%0300d", 7);
+	is_int((int64_t)buf.length, 25 + 300, "printf grows it");
+	buf_reset(&buf);
+	buf_put_int(&buf, 0);
+	buf_put_int(&buf, INT64_MAX);
+	buf_put_int(&buf, -10);
+	is_str(buf_text(&buf), "09223372036854775807-10", "numbers");
+	buf_puts(&buf, "");
 	is_int((int64_t)buf.length, (int64_t)strlen(buf.data), "length");
 	buf_reset(&buf);
 	is_str(buf_text(&buf), "", "reset");
@@ -33,8 +41,10 @@ static void test_overflow(void)
 	buf_puts(&buf, "d");
 	is_str(buf_text(&buf), "abc", "nor does any later one");
 	buf_reset(&buf);
+	buf_puts(&buf, "abc");
 	buf_printf(&buf, "%s", "123456");
 	ok(buf.overflow, "printf over the maximum");
+	is_str(buf_text(&buf), "abc", "writes nothing either");
 	buf_reset(&buf);
 	ok(!buf.overflow, "a reset clears it");
 	buf_puts(&buf, "1");
