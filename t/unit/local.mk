@@ -55,6 +55,9 @@ t_unit_test_payload_LDADD = $(DOMAIN_LIBS) $(JANSSON_LIBS)
 UNIT_TESTS += t/unit/test_breaker
 t_unit_test_breaker_SOURCES = t/unit/test_breaker.c
 t_unit_test_breaker_LDADD = $(DOMAIN_LIBS)
+UNIT_TESTS += t/unit/test_lifecycle
+t_unit_test_lifecycle_SOURCES = t/unit/test_lifecycle.c
+t_unit_test_lifecycle_LDADD = $(DOMAIN_LIBS)
 
 # io
 UNIT_TESTS += t/unit/test_json t/unit/test_digest
