@@ -352,7 +352,7 @@ read_present(const struct reading *in)
 	case FIELD_TYPE_MAX:
 		break;
 	}
-	SBM_ASSERT(!"fields of this type are read-only");
+	SBM_ASSERT(false && "fields of this type are read-only");
 	return -1;
 }
 

@@ -281,7 +281,7 @@ ask(const struct asking *a)
 	case FILTER_KIND_MAX:
 		break;
 	}
-	SBM_ASSERT(!"kind of filter");
+	SBM_ASSERT(false && "kind of filter");
 	return -1;
 }
 
@@ -358,7 +358,7 @@ put_condition(struct buf *sql, const struct filter *f, int param)
 	case FILTER_KIND_MAX:
 		break;
 	}
-	SBM_ASSERT(!"kind of filter");
+	SBM_ASSERT(false && "kind of filter");
 }
 
 void

@@ -73,7 +73,7 @@ put_value(struct req *r, const struct field *f, const struct db_result *result, 
 	case FIELD_TYPE_MAX:
 		break;
 	}
-	SBM_ASSERT(!"type of field");
+	SBM_ASSERT(false && "type of field");
 }
 
 void

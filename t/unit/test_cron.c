@@ -348,7 +348,8 @@ static size_t brute_force(const struct case_row *row, int64_t from, int64_t unti
 	for (int64_t i = n - 2; i >= 0; i--)
 		if (owner[i] < 0)
 			owner[i] = owner[i + 1];
-	memset(fires, 0, (size_t)(until - from));
+	for (int64_t t = from; t < until; t++)
+		fires[t - from] = 0;
 	for (int64_t i = 0; i < n; i++) {
 		struct tm tm = civil(base + i);
 
