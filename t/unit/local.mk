@@ -58,6 +58,10 @@ t_unit_test_breaker_LDADD = $(DOMAIN_LIBS)
 UNIT_TESTS += t/unit/test_lifecycle
 t_unit_test_lifecycle_SOURCES = t/unit/test_lifecycle.c
 t_unit_test_lifecycle_LDADD = $(DOMAIN_LIBS)
+UNIT_TESTS += t/unit/test_job
+t_unit_test_job_SOURCES = t/unit/test_job.c
+t_unit_test_job_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR=\"$(srcdir)\"
+t_unit_test_job_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)
 
 # io
 UNIT_TESTS += t/unit/test_json t/unit/test_digest
