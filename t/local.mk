@@ -9,6 +9,7 @@ AM_T_LOG_FLAGS = -I$(srcdir)/t/lib
 AM_TESTS_ENVIRONMENT = SBM_BUILD='$(abs_builddir)'; export SBM_BUILD;
 EXTRA_DIST += t/stack t/demo t/golden-users t/lib t/programme $(PERL_TESTS)
 include t/fuzz/local.mk
+include t/bench/local.mk
 EXTRA_DIST += t/README \
 	t/content.t t/ctl.t t/demo.t t/lists.t t/outage.t t/programme.t t/schedule.t t/send.t t/statements.t \
 	t/tree.t t/trigger.t t/upload.t t/webhook.t t/worker.t

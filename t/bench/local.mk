@@ -1,0 +1,5 @@
+# Benchmarks: they print, and assert only that everyone was served.
+check_PROGRAMS += t/bench/load
+t_bench_load_SOURCES = t/bench/load.c
+t_bench_load_LDADD =
+EXTRA_DIST += t/bench/Bench.pm t/bench/fcgi
