@@ -1,7 +1,9 @@
 #include "rest/kit.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -11,6 +13,25 @@
  */
 
 #define KEY_MAX 255
+
+/* Chained digests of a file's pieces. */
+static int
+put_file_digest(struct req *r, const struct req_file *file, struct buf *out)
+{
+	char *piece = arena_alloc(r->arena, DIGEST_HEX_SIZE + 65536);
+	FILE *in = fopen(file->temp_path, "rbe");
+	size_t n;
+
+	if (!in) {
+		log_err("could not read an upload again", log_str("path", file->temp_path), log_errno());
+		return req_fail(r, 503, "The file could not be stored. Please try again.");
+	}
+	while ((n = fread(piece + DIGEST_HEX_SIZE, 1, 65536, in)) > 0)
+		digest_sha256_hex(piece, DIGEST_HEX_SIZE + n, piece);
+	fclose(in);
+	buf_printf(out, "\n%s %s %s", file->field, file->name, piece);
+	return 0;
+}
 
 static int
 make_fingerprint(struct req *r)
@@ -29,13 +50,13 @@ make_fingerprint(struct req *r)
 		buf_put(&b, r->raw, r->raw_length);
 	} else {
 		json_write(r->body, &b);
-		for (const struct req_file *f = r->files; f; f = f->next)
-			buf_printf(&b, "\n%s %s %lld", f->field, f->name, (long long)f->size);
+		for (const struct req_file *f = r->files; f && !req_failed(r); f = f->next)
+			put_file_digest(r, f, &b);
 	}
 	digest_sha256_hex(buf_text(&b), b.length, hex);
 	buf_fini(&b);
 	r->fingerprint = arena_strdup(r->arena, hex);
-	return 0;
+	return req_failed(r) ? -1 : 0;
 }
 
 /* 1: the stored answer stands in out; -1: it belongs to another request. */
