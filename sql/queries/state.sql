@@ -3,20 +3,21 @@
 -- name: state_server_version
 SELECT current_setting('server_version')
 
+-- Daemons are seen by the database's clock.
 -- name: state_daemons
 SELECT count(*)
 FROM daemon
-WHERE seen_at > $1::timestamptz
+WHERE seen_at > now() - interval '1 minute'
 
 -- name: state_metrics
 SELECT
     (SELECT count(*) FROM delivery_queue WHERE lease_until IS NULL OR lease_until < now()),
     (SELECT count(*) FROM delivery_queue WHERE lease_until >= now()),
-    (SELECT coalesce(greatest(0, extract(epoch FROM $2::timestamptz - min(created_at)))::bigint, 0) FROM delivery_queue),
+    (SELECT coalesce(greatest(0, extract(epoch FROM $1::timestamptz - min(created_at)))::bigint, 0) FROM delivery_queue),
     (SELECT count(*) FROM run WHERE finished_at IS NULL),
     (SELECT count(*) FROM failed_task),
     (SELECT count(*) FROM job WHERE finished_at IS NULL),
-    (SELECT count(*) FROM daemon WHERE seen_at > $1::timestamptz)
+    (SELECT count(*) FROM daemon WHERE seen_at > now() - interval '1 minute')
 
 -- For the keys of metrics.
 -- name: metric_sets

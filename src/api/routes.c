@@ -126,6 +126,7 @@ const struct route api_routes[] = {
 	                    .answer = "MetricsFired"}}},
 	{.pattern = "/api/health/", .name = "Healthcheck",
 	    .description = "Healthcheck Interaction\nGET - returns service up - getting auth'd requires DB",
+	    .tells_outage = true,
 	    .methods = {[REQ_GET] = {.handle = state_show_health, .status = 200, .summary = "Whether the service and its database are up",
 	                    .answer = "Health"}}},
 

@@ -146,8 +146,13 @@ authenticate(struct req *r)
 {
 	if (r->route->permission == ROUTE_OPEN)
 		return 0;
-	if (auth_user(r) != 0)
-		return -1;
+	if (auth_user(r) != 0) {
+		if (!r->route->tells_outage || r->status != 503)
+			return -1;
+		r->errors = NULL;
+		r->status = 0;
+		return 0;
+	}
 	return auth_permit(r);
 }
 

@@ -52,6 +52,7 @@ struct route {
 	const char *description; /* likewise; may be NULL */
 	enum route_permission permission;
 	bool secret; /* answers hold a secret: they are stored nowhere, not even for an Idempotency-Key */
+	bool tells_outage; /* its handler is called, with nobody logged in, also when the database cannot be asked who it is */
 	/*
 	 * Of a table resource: then methods that have no handler here and that its verbs allow are the kit's. The
 	 * list's row has no {id}, the record's row has.
