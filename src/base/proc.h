@@ -12,7 +12,7 @@
  *
  *   HUP   calls reload(); when that returns 0 a new generation of children is started and then the old one
  *         is asked to drain (TERM), so that there is always somebody at the socket
- *   TERM, INT  TERM to the children, wait for them up to drain_ms, then KILL; proc_run returns 0
+ *   TERM, INT  TERM to the children, wait for them up to drain_ms, then KILL
  *   a second TERM or INT  KILL at once
  *   children get TERM by the kernel when the supervisor dies (PR_SET_PDEATHSIG)
  */
@@ -34,7 +34,10 @@ struct proc_config {
 
 /* Blocks all signals in this process and its threads to come. Call it before the first library init. */
 void proc_block_signals(void);
-/* Runs until it was told to end. Returns the exit status: 0 after a drain in time, 1 when it had to kill. */
+/*
+ * Runs until it was told to end. Returns the exit status: 0 after a drain in time, 1 when it had to kill. Tells
+ * the service manager of all this by proc_notify.
+ */
 int proc_run(const struct proc_config *);
 
 /*

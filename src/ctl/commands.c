@@ -68,5 +68,7 @@ const struct ctl_command ctl_commands[] = {
 	{"config man", "", 0, 0, ctl_config_man, "print the list of settings for sbm.conf(5), in mdoc", NULL, NULL},
 	{"status", "", 0, 0, ctl_status, "show daemons, queue, runs, schedules, failed tasks and jobs", NULL, json_option},
 	{"run list", "", 0, 0, ctl_run_list, "list runs, the newest first", NULL, run_list_options},
+	{"run fire", "SCHEDULE", 1, 1, ctl_run_fire, "fire a schedule now, by its id, and print the run",
+	 "A schedule has one run for each minute, whoever fires it.", NULL},
 	{0},
 };

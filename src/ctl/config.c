@@ -3,7 +3,6 @@
 #include "base/buf.h"
 #include "base/settings.h"
 #include "ctl/ctl.h"
-#include "ctl/table.h"
 
 #include <ctype.h>
 #include <stdio.h>

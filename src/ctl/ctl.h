@@ -1,6 +1,8 @@
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
+#include "ctl/table.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,6 +46,9 @@ struct ctl_command {
 /* Ended by one with words NULL. */
 extern const struct ctl_command ctl_commands[];
 
+/* Columns of the statements that list runs. */
+extern const struct table_column ctl_run_columns[];
+
 /* "sbmctl: " and the text on standard error. Return CTL_FAILED and CTL_USAGE. */
 int ctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -77,5 +82,6 @@ int ctl_config_sample(struct ctl *, const struct ctl_args *);
 int ctl_config_man(struct ctl *, const struct ctl_args *);
 int ctl_status(struct ctl *, const struct ctl_args *);
 int ctl_run_list(struct ctl *, const struct ctl_args *);
+int ctl_run_fire(struct ctl *, const struct ctl_args *);
 
 #endif

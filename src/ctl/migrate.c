@@ -3,7 +3,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "ctl/ctl.h"
-#include "ctl/table.h"
 #include "io/db.h"
 #include "io/digest.h"
 

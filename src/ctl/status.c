@@ -2,13 +2,10 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/parse.h"
 #include "ctl/ctl.h"
-#include "ctl/table.h"
 #include "io/db.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define JSON_MAX ((size_t)256 << 20)
 
@@ -21,12 +18,6 @@ struct part {
 	bool timed;
 	bool single; /* always one row */
 	const struct table_column *columns;
-};
-
-static const struct table_column run_columns[] = {
-	{"id", TABLE_NUMBER}, {"schedule", TABLE_NUMBER}, {"minute", TABLE_TIME}, {"source", TABLE_TEXT}, {"state", TABLE_TEXT}, {"queued", TABLE_NUMBER},
-	{"sent", TABLE_NUMBER}, {"failed", TABLE_NUMBER}, {"cancelled", TABLE_NUMBER}, {"skipped", TABLE_NUMBER}, {"left", TABLE_NUMBER}, {"per_second", TABLE_NUMBER},
-	{"started_at", TABLE_TIME}, {"finished_at", TABLE_TIME}, {0}
 };
 
 static const struct table_column daemon_columns[] = {
@@ -45,7 +36,7 @@ static const struct table_column job_columns[] = {{"kind", TABLE_TEXT}, {"open",
 static const struct part parts[] = {
 	{"daemons", "Daemons", "none was ever here", DB_Q_STATUS_DAEMONS, false, false, daemon_columns},
 	{"queue", "Queue", "", DB_Q_STATUS_QUEUE, false, true, queue_columns},
-	{"runs", "Runs under way", "none", DB_Q_STATUS_RUNS, true, false, run_columns},
+	{"runs", "Runs under way", "none", DB_Q_STATUS_RUNS, true, false, ctl_run_columns},
 	{"schedules", "Schedules", "none", DB_Q_STATUS_SCHEDULES, false, false, schedule_columns},
 	{"failed_tasks", "Failed tasks", "", DB_Q_STATUS_FAILED_TASKS, false, true, task_columns},
 	{"jobs", "Open jobs", "none", DB_Q_STATUS_JOBS, false, false, job_columns},
@@ -117,36 +108,4 @@ int ctl_status(struct ctl *ctl, const struct ctl_args *args)
 	while (read)
 		table_fini(&tables[--read]);
 	return rc;
-}
-
-int ctl_run_list(struct ctl *ctl, const struct ctl_args *args)
-{
-	const char *schedule = ctl_value(args, "schedule"), *limit_text = ctl_value(args, "limit");
-	int64_t limit = 20, id = 0;
-	struct db_result *result;
-	struct db_params params;
-	struct table table;
-
-	if (schedule && parse_int(schedule, 1, INT32_MAX, &id))
-		return ctl_usage("--schedule: expected the id of a schedule");
-	if (limit_text && parse_int(limit_text, 1, 100000, &limit))
-		return ctl_usage("--limit: expected a number from 1 to 100000");
-	if (!ctl_db(ctl))
-		return CTL_FAILED;
-	db_params_init(&params);
-	db_param_time(&params, clock_now());
-	if (schedule)
-		db_param_int(&params, id);
-	else
-		db_param_null(&params);
-	db_param_bool(&params, ctl_has(args, "unfinished"));
-	db_param_int(&params, limit);
-	if (db_query(ctl->db, DB_Q_RUN_LIST, &params, &result) != DB_OK)
-		return ctl_db_failed(ctl, "read the runs");
-	table_init(&table, run_columns);
-	table_add_result(&table, result);
-	table_show(&table, ctl_has(args, "json"));
-	table_fini(&table);
-	db_result_free(result);
-	return CTL_OK;
 }

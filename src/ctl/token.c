@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "ctl/ctl.h"
-#include "ctl/table.h"
 #include "io/db.h"
 #include "io/digest.h"
 
