@@ -5,10 +5,13 @@ INSERT INTO daemon (name, version, started_at, seen_at)
 VALUES ($1, $2, now(), now())
 ON CONFLICT (name) DO UPDATE
 SET seen_at = now()
+RETURNING seen_at
 
+-- Not when its successor, after a reload, was seen already.
 -- name: daemon_gone
 DELETE FROM daemon
 WHERE name = $1
+    AND seen_at <= $2
 
 -- name: daemon_forget
 DELETE FROM daemon

@@ -34,7 +34,7 @@ static const struct table_column task_columns[] = {{"count", TABLE_NUMBER}, {"ne
 static const struct table_column job_columns[] = {{"kind", TABLE_TEXT}, {"open", TABLE_NUMBER}, {"oldest_at", TABLE_TIME}, {0}};
 
 static const struct part parts[] = {
-	{"daemons", "Daemons", "none was ever here", DB_Q_STATUS_DAEMONS, false, false, daemon_columns},
+	{"daemons", "Daemons", "none is here", DB_Q_STATUS_DAEMONS, false, false, daemon_columns},
 	{"queue", "Queue", "", DB_Q_STATUS_QUEUE, false, true, queue_columns},
 	{"runs", "Runs under way", "none", DB_Q_STATUS_RUNS, true, false, ctl_run_columns},
 	{"schedules", "Schedules", "none", DB_Q_STATUS_SCHEDULES, false, false, schedule_columns},

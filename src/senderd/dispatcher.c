@@ -36,6 +36,7 @@ struct dispatcher {
 	struct scheduler *scheduler; /* NULL when the scheduler is another service */
 	struct queue_stmt fan_out;
 	char name[300];
+	char seen_at[40]; /* "" before it was written */
 	int64_t sweep_ms;
 	int64_t next_sweep_ms, next_seen_ms, next_fold_ms;
 	int64_t db_again_ms;
@@ -100,20 +101,27 @@ static bool failed(struct dispatcher *d, enum db_status status)
 
 static void say_seen(struct dispatcher *d)
 {
+	struct db_result *result = NULL;
 	struct db_params params;
 
 	db_params_init(&params);
 	db_param_text(&params, d->name);
 	db_param_text(&params, PACKAGE_VERSION);
-	failed(d, db_query(d->db, DB_Q_DAEMON_SEEN, &params, NULL));
+	if (failed(d, db_query(d->db, DB_Q_DAEMON_SEEN, &params, &result)))
+		return;
+	snprintf(d->seen_at, sizeof d->seen_at, "%s", db_text(result, 0, 0));
+	db_result_free(result);
 }
 
 static void say_gone(struct dispatcher *d)
 {
 	struct db_params params;
 
+	if (!*d->seen_at)
+		return;
 	db_params_init(&params);
 	db_param_text(&params, d->name);
+	db_param_text(&params, d->seen_at);
 	db_query(d->db, DB_Q_DAEMON_GONE, &params, NULL);
 }
 
