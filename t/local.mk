@@ -11,7 +11,7 @@ EXTRA_DIST += t/stack t/demo t/golden-users t/lib t/programme $(PERL_TESTS)
 include t/fuzz/local.mk
 include t/bench/local.mk
 EXTRA_DIST += t/README \
-	t/content.t t/ctl.t t/demo.t t/lists.t t/outage.t t/programme.t t/schedule.t t/send.t t/statements.t \
+	t/content.t t/ctl.t t/demo.t t/lists.t t/openapi.t t/outage.t t/programme.t t/schedule.t t/send.t t/statements.t \
 	t/tree.t t/trigger.t t/upload.t t/webhook.t t/worker.t
 
 # The stories, through whole stacks.  PROVE_FLAGS=-v, STORIES=t/send.t

@@ -83,3 +83,6 @@ t_unit_test_fetch_LDADD = $(IO_LIBS) $(EXT_LIBS)
 UNIT_TESTS += t/unit/test_metric
 t_unit_test_metric_SOURCES = t/unit/test_metric.c
 t_unit_test_metric_LDADD = $(DOMAIN_LIBS)
+UNIT_TESTS += t/unit/test_openapi
+t_unit_test_openapi_SOURCES = t/unit/test_openapi.c
+t_unit_test_openapi_LDADD = libapi.a $(REST_LIBS) $(EXT_LIBS)
