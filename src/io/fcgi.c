@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,26 +20,33 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Most connections that a worker keeps; over that the one idle for longest goes. Descriptors for all else. */
+/* Most connections that a worker keeps; over that one that is idle goes. Descriptors for all else. */
 #define CONNECTIONS_MAX 1024
 #define DESCRIPTORS_OTHER 32
 /* Longest that nginx may take over the next bytes of a request that it has begun, or of an answer. */
 #define IO_TIMEOUT_S 10
 /* Milliseconds that fcgi2 waits for the other side to close after us. */
 #define CLOSE_POLL_MS "50"
-/*
- * While stopping: a connection idle for IDLE_MS is closed, so that none is closed just as nginx takes it for
- * its next request (it takes the one used last); after DRAIN_MS they are closed with their answers.
- */
-#define DRAIN_IDLE_MS 100
+/* While stopping: how long nginx may take to close its connections. */
 #define DRAIN_MS 2000
+#define DRAIN_POLL_MS 100
 #define EVENTS_MAX 16
+/* From the FastCGI specification, section 8. */
+#define FCGI_VERSION 1
+#define FCGI_STDERR 7
+
+/*
+ * An empty record of the error stream.  While stopping it is sent where nginx expects nothing, and nginx then
+ * closes the connection: an idle one as soon as it sees it, one with a request behind the end of its answer.
+ * A request that crosses it on its way loses nothing, since within an answer it means nothing.  Were the
+ * connection closed from here, such a request would be lost.
+ */
+static const char farewell[8] = {FCGI_VERSION, FCGI_STDERR, 0, 1};
 
 /* A kept connection, and the request on it. In a list, the one used last at its head. */
 struct fcgi_request {
 	FCGX_Request fcgx;
 	struct fcgi_request *before, *after;
-	int64_t used_ms;
 };
 
 struct server {
@@ -171,17 +179,6 @@ list_insert(struct server *s, struct fcgi_request *r)
 	s->head = r;
 }
 
-/* Closing the descriptor takes it out of epoll too. */
-static void
-drop(struct server *s, struct fcgi_request *r)
-{
-	list_remove(s, r);
-	s->count--;
-	if (r->fcgx.ipcFd >= 0)
-		close(r->fcgx.ipcFd);
-	free(r);
-}
-
 static int
 listen_on(struct server *s)
 {
@@ -202,6 +199,43 @@ listen_off(struct server *s)
 	s->listening = false;
 }
 
+/* Closing the descriptor takes it out of epoll too. */
+static void
+drop(struct server *s, struct fcgi_request *r)
+{
+	list_remove(s, r);
+	s->count--;
+	if (r->fcgx.ipcFd >= 0)
+		close(r->fcgx.ipcFd);
+	free(r);
+	/* accept_one may have stopped listening when there were too many. */
+	if (!s->listening && !s->draining)
+		listen_on(s);
+}
+
+/* What there is to read at a connection: 1 something, 0 nothing, -1 its end. */
+static int
+look(int fd)
+{
+	char c;
+	ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	return n > 0 ? 1 : -1;
+}
+
+/* The connection used least lately at which no request waits; NULL when there is none. */
+static struct fcgi_request *
+find_idle(const struct server *s)
+{
+	struct fcgi_request *r = s->tail;
+
+	while (r != NULL && look(r->fcgx.ipcFd) == 1)
+		r = r->before;
+	return r;
+}
+
 /* A connection's own request, which can never accept another one: its listening socket is none. */
 static struct fcgi_request *
 request_create(int fd)
@@ -218,7 +252,6 @@ request_create(int fd)
 	r->fcgx.ipcFd = fd;
 	/* Else FCGX_Accept_r, which begins by finishing what was before, would close it. */
 	r->fcgx.keepConnection = 1;
-	r->used_ms = clock_monotonic_ms();
 	return r;
 }
 
@@ -244,6 +277,19 @@ add_connection(struct server *s, int fd)
 	s->count++;
 }
 
+/* Makes room for one more connection: closes one that is idle, or stops listening until one ends. */
+static bool
+make_room(struct server *s)
+{
+	struct fcgi_request *idle = find_idle(s);
+
+	if (idle != NULL)
+		drop(s, idle);
+	else
+		listen_off(s);
+	return idle != NULL;
+}
+
 /*
  * Takes one connection, and then stands at the end of the queue for the next: the kernel wakes the idle
  * worker that has waited at the socket for longest, so that kept connections spread over all workers.
@@ -253,29 +299,19 @@ accept_one(struct server *s)
 {
 	int fd;
 
-	if (s->count >= s->count_max)
-		drop(s, s->tail);
+	if (s->count >= s->count_max && !make_room(s))
+		return 0;
 	fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0) {
 		add_connection(s, fd);
 		listen_off(s);
 		return listen_on(s);
 	}
-	if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) && s->tail != NULL) {
-		log_warn("could not accept a connection; closing the one idle for longest", log_errno());
-		drop(s, s->tail);
+	if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) && s->count > 0) {
+		log_warn("could not accept a connection; closing one that is idle", log_errno());
+		make_room(s);
 	}
 	return 0;
-}
-
-/* True when the other side has gone and left nothing to read. */
-static bool
-is_gone(int fd)
-{
-	char c;
-	ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-
-	return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
 /* What the handler left of the body would be taken for the next request. */
@@ -286,6 +322,50 @@ drain_body(struct fcgi_request *r)
 
 	while (fcgi_read(r, scrap, sizeof(scrap)) > 0)
 		;
+}
+
+/* Writes what lies in file, and the farewell, to fd in one piece. */
+static void
+forward(int file, int fd)
+{
+	char bytes[65536];
+	ssize_t n = pread(file, bytes, sizeof(bytes) - sizeof(farewell), 0);
+
+	if (n < 0)
+		n = 0;
+	memcpy(bytes + n, farewell, sizeof(farewell));
+	/* When it fails nginx has gone, and the connection's end is seen next. */
+	for (char *at = bytes, *end = bytes + n + sizeof(farewell); at < end; at += n)
+		if ((n = write(fd, at, (size_t)(end - at))) <= 0)
+			break;
+}
+
+/*
+ * Ends the last answer of a connection.  nginx must see the farewell together with the answer's end, or it
+ * may have sent the next request already; so what fcgi2 has still to write, one buffer of 8 KiB and the
+ * last records, takes a turn through a file in memory.
+ */
+static void
+finish_last(struct fcgi_request *r)
+{
+	int file = memfd_create("answer", MFD_CLOEXEC), fd = r->fcgx.ipcFd;
+
+	if (file < 0 || r->fcgx.keepConnection == 0) {
+		FCGX_Finish_r(&r->fcgx);
+	} else {
+		r->fcgx.ipcFd = file;
+		FCGX_Finish_r(&r->fcgx);
+		if (r->fcgx.ipcFd == file) {
+			forward(file, fd);
+			r->fcgx.ipcFd = fd;
+		} else {
+			/* It failed, and closed the file. */
+			file = -1;
+			close(fd);
+		}
+	}
+	if (file >= 0)
+		close(file);
 }
 
 /* Serves the request that has begun on a connection. */
@@ -300,22 +380,22 @@ serve_one(struct server *s, struct fcgi_request *r)
 	}
 	s->handle(r, s->context);
 	drain_body(r);
-	if (s->draining && clock_monotonic_ms() >= s->drain_until_ms)
-		r->fcgx.keepConnection = 0;
-	FCGX_Finish_r(&r->fcgx);
+	if (s->draining)
+		finish_last(r);
+	else
+		FCGX_Finish_r(&r->fcgx);
 	log_set_request_id(NULL);
 	if (r->fcgx.ipcFd < 0) {
 		drop(s, r);
 		return;
 	}
-	r->used_ms = clock_monotonic_ms();
 	if (s->head != r) {
 		list_remove(s, r);
 		list_insert(s, r);
 	}
 }
 
-/* The worker was told to end: no new connections; those there are end when they fall idle. */
+/* The worker was told to end: no new connections, and nginx is asked to close those that there are. */
 static void
 start_drain(struct server *s)
 {
@@ -323,15 +403,23 @@ start_drain(struct server *s)
 	s->drain_until_ms = clock_monotonic_ms() + DRAIN_MS;
 	if (s->listening)
 		listen_off(s);
+	for (struct fcgi_request *r = s->head; r != NULL; r = r->after)
+		send(r->fcgx.ipcFd, farewell, sizeof(farewell), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* What did not take the farewell. A request that waits while another one is served is answered first. */
 static void
 drop_idle(struct server *s)
 {
-	int64_t now = clock_monotonic_ms();
+	struct fcgi_request *r, *before;
 
-	while (s->tail != NULL && (now - s->tail->used_ms >= DRAIN_IDLE_MS || now >= s->drain_until_ms + DRAIN_IDLE_MS))
-		drop(s, s->tail);
+	if (clock_monotonic_ms() < s->drain_until_ms)
+		return;
+	for (r = s->tail; r != NULL; r = before) {
+		before = r->before;
+		if (look(r->fcgx.ipcFd) != 1)
+			drop(s, r);
+	}
 }
 
 static int
@@ -339,7 +427,7 @@ serve_events(struct server *s)
 {
 	struct epoll_event events[EVENTS_MAX];
 	bool accept = false;
-	int n = epoll_pwait(s->epoll, events, EVENTS_MAX, s->draining ? DRAIN_IDLE_MS / 4 : -1, proc_wait_mask());
+	int n = epoll_pwait(s->epoll, events, EVENTS_MAX, s->draining ? DRAIN_POLL_MS : -1, proc_wait_mask());
 
 	if (n < 0 && errno != EINTR) {
 		log_err("could not wait for requests", log_errno());
@@ -350,7 +438,7 @@ serve_events(struct server *s)
 
 		if (r == NULL)
 			accept = true;
-		else if ((events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 && is_gone(r->fcgx.ipcFd))
+		else if ((events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 && look(r->fcgx.ipcFd) < 0)
 			drop(s, r);
 		else
 			serve_one(s, r);
