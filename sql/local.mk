@@ -6,11 +6,12 @@ src/io/queries.stamp: $(QUERY_FILES) sql/gen-queries
 src/io/queries.h src/io/queries.c: src/io/queries.stamp
 BUILT_SOURCES += src/io/queries.h
 CLEANFILES += src/io/queries.h src/io/queries.c src/io/queries.stamp
-EXTRA_DIST += sql/gen-queries sql/migrations sql/queries
+EXTRA_DIST += sql/gen-queries sql/invariants.sql sql/migrations sql/queries
 
 sqldir = $(pkgdatadir)/sql/migrations
 install-data-hook:
 	$(MKDIR_P) "$(DESTDIR)$(sqldir)"
 	$(INSTALL_DATA) $(srcdir)/sql/migrations/*.sql "$(DESTDIR)$(sqldir)"
+	$(INSTALL_DATA) $(srcdir)/sql/invariants.sql "$(DESTDIR)$(pkgdatadir)/sql"
 uninstall-hook:
 	rm -rf "$(DESTDIR)$(pkgdatadir)/sql"

@@ -2,6 +2,7 @@
 # An administrator at the keyboard: what sbmctl says, does, and ends with.
 use strict;
 use warnings;
+use File::Copy qw(copy);
 use Test::More;
 use SBM::Content;
 use SBM::Stack;
@@ -69,6 +70,23 @@ subtest 'users and tokens' => sub {
 	says(['user', 'password', 'rosa', '--password-stdin'], 1, qr/empty/, 'an empty one', { input => "\n" });
 };
 
+subtest 'verify' => sub {
+	says(['verify'], 0, qr/delivered_once\t.*\t0\t/, 'all rules hold');
+	$stack->sql("INSERT INTO schedule (id) VALUES (9001)");
+	$stack->sql("INSERT INTO run (id, schedule_id, minute, queued, sent) VALUES (9001, 9001, '2026-01-01', 3, 2)");
+	says(['verify'], 1, qr/run_adds_up\t.*\t1\t9001: 3 queued; 2 sent/, 'a run whose sums do not agree is told');
+	my $id = $stack->value("INSERT INTO messageset (id, short_name, default_schedule_id) VALUES (9001, 'verify', 9001);
+		INSERT INTO subscription (identity, messageset_id, schedule_id, lang) VALUES ('verify', 9001, 9001, 'eng_ZA') RETURNING id");
+	$stack->sql("INSERT INTO delivery_queue (subscription_id, lease_until) VALUES ('$id', now() - interval '2 minutes')");
+	$stack->sql("INSERT INTO delivery (delivery_id, subscription_id, messageset_id, sequence_number, lang, run_id, kind, state, tries, created_at, finished_at)
+		SELECT gen_random_uuid(), '$id', 9001, 1, 'eng_ZA', 9001, 'next', 'sent', 0, now(), now() FROM generate_series(1, 2)");
+	$stack->sql("UPDATE subscription SET completed = true, active = false, process_status = 2, next_sequence_number = 7 WHERE id = '$id'");
+	my %violations = map { $_->{name} => $_->{violations} } @{ SBM::Stack::json_of(says(['verify', '--json'], 1, qr/lease_in_time/, 'so are others')) };
+	is_deeply(\%violations, { delivered_once => 1, ready_has_schedule => 0, lease_in_time => 1, completed_at_end => 1, run_adds_up => 1 }, 'each by its own rule');
+	$stack->sql("DELETE FROM delivery WHERE subscription_id = '$id'; DELETE FROM delivery_queue WHERE subscription_id = '$id'; DELETE FROM subscription WHERE id = '$id'; DELETE FROM messageset WHERE id = 9001; DELETE FROM schedule WHERE id = 9001");
+	says(['verify'], 0, undef, 'and they hold again');
+};
+
 subtest 'migrate' => sub {
 	my @migrate = ('migrate', '--dir', SBM::Stack::source_dir() . '/sql/migrations');
 	says([@migrate], 0, qr/nothing to do/, 'a second time');
@@ -80,6 +98,7 @@ subtest 'migrate' => sub {
 		print $out SBM::Stack::slurp($file), $name =~ /^0001/ ? "-- edited\n" : '';
 		close $out;
 	}
+	copy(SBM::Stack::source_dir() . '/sql/invariants.sql', "$dir/..") or die "could not copy: $!\n";
 	says(['migrate', '--dir', $dir], 1, qr/0001.*differs/s, 'an edited old file is refused');
 	says(['migrate', '--dir', "$stack->{dir}/nowhere"], 1, qr/nowhere/, 'a directory that is not there');
 	# Several at once on an empty database: one does it, the others wait and find it done.

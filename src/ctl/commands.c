@@ -67,6 +67,8 @@ const struct ctl_command ctl_commands[] = {
 	{"config sample", "", 0, 0, ctl_config_sample, "print a sample sbm.conf, with all settings at their defaults", NULL, NULL},
 	{"config man", "", 0, 0, ctl_config_man, "print the list of settings for sbm.conf(5), in mdoc", NULL, NULL},
 	{"status", "", 0, 0, ctl_status, "show daemons, queue, runs, schedules, failed tasks and jobs", NULL, json_option},
+	{"verify", "", 0, 0, ctl_verify, "check what must hold of the data at any time",
+	 "Exit status 1 when a rule is broken; the example says where.", json_option},
 	{"run list", "", 0, 0, ctl_run_list, "list runs, the newest first", NULL, run_list_options},
 	{"run fire", "SCHEDULE", 1, 1, ctl_run_fire, "fire a schedule now, by its id, and print the run",
 	 "A schedule has one run for each minute, whoever fires it.", NULL},

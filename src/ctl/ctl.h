@@ -81,6 +81,7 @@ int ctl_config_show(struct ctl *, const struct ctl_args *);
 int ctl_config_sample(struct ctl *, const struct ctl_args *);
 int ctl_config_man(struct ctl *, const struct ctl_args *);
 int ctl_status(struct ctl *, const struct ctl_args *);
+int ctl_verify(struct ctl *, const struct ctl_args *);
 int ctl_run_list(struct ctl *, const struct ctl_args *);
 int ctl_run_fire(struct ctl *, const struct ctl_args *);
 

@@ -8,7 +8,8 @@ src_sbmctl_SOURCES = \
 	src/ctl/status.c \
 	src/ctl/table.c src/ctl/table.h \
 	src/ctl/token.c \
-	src/ctl/user.c
+	src/ctl/user.c \
+	src/ctl/verify.c
 src_sbmctl_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)
 
 # All settings at their defaults, from the table.

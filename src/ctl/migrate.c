@@ -31,6 +31,7 @@ struct migrations {
 	int count;
 	struct migration rows[VERSION_MAX];
 	int newest_applied;
+	struct buf invariants; /* beside the directory: views, made anew each time */
 };
 
 static int is_migration(const struct dirent *entry)
@@ -79,6 +80,18 @@ static int read_migration(struct migrations *all, const char *name)
 	return CTL_OK;
 }
 
+static int read_invariants(struct migrations *all)
+{
+	char path[1024];
+
+	snprintf(path, sizeof(path), "%s/../invariants.sql", all->dir);
+	buf_init(&all->invariants, MIGRATION_MAX);
+	errno = 0;
+	if (read_whole(path, &all->invariants))
+		return ctl_fail("could not read \"%s\": %s", path, strerror(errno));
+	return CTL_OK;
+}
+
 static int read_directory(struct migrations *all)
 {
 	struct dirent **entries;
@@ -94,7 +107,7 @@ static int read_directory(struct migrations *all)
 	free(entries);
 	if (!rc && !n)
 		rc = ctl_fail("no migrations in \"%s\"; --dir names another directory", all->dir);
-	return rc;
+	return rc ? rc : read_invariants(all);
 }
 
 static void note_applied(struct migration *m, const char *checksum, const char *applied_at)
@@ -200,6 +213,20 @@ static int apply_next(struct ctl *ctl, struct migrations *all, bool *done)
 	return CTL_OK;
 }
 
+/* The views of the invariants go with the newest schema; the lock keeps two from making them at once. */
+static int make_invariants(struct ctl *ctl, const struct migrations *all)
+{
+	struct db_params params;
+
+	db_params_init(&params);
+	db_param_int(&params, LOCK_KEY);
+	if (db_begin(ctl->db) != DB_OK || db_query(ctl->db, DB_Q_MIGRATION_LOCK, &params, NULL) != DB_OK)
+		return ctl_db_failed(ctl, "take the lock of migrations (is another migrate running?)");
+	if (db_script(ctl->db, buf_text(&all->invariants)) != DB_OK || db_commit(ctl->db) != DB_OK)
+		return ctl_fail("%s/../invariants.sql: %s; the views are as they were", all->dir, db_message(ctl->db));
+	return CTL_OK;
+}
+
 static int apply_all(struct ctl *ctl, struct migrations *all)
 {
 	bool done = false;
@@ -211,6 +238,8 @@ static int apply_all(struct ctl *ctl, struct migrations *all)
 		applied++;
 		fflush(stdout);
 	}
+	if (make_invariants(ctl, all))
+		return CTL_FAILED;
 	if (!applied)
 		printf("nothing to do; the schema is at version %d\n", all->count);
 	return CTL_OK;
@@ -255,6 +284,7 @@ static void free_migrations(struct migrations *all)
 {
 	for (int i = 0; i < all->count; i++)
 		buf_fini(&all->rows[i].sql);
+	buf_fini(&all->invariants);
 	free(all);
 }
 

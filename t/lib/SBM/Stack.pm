@@ -132,6 +132,8 @@ sub finish {
 	return if $self->{finished}++;
 	$self->{sink}->stop if $self->{sink};
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($broken, $rules) = $self->ctl('verify');
+	is($broken, 0, 'all invariants hold') or diag($rules);
 	my ($status, $output) = $self->stack('stop', "$self->{dir}/stack");
 	is($status, 0, 'the stack stops') or diag($output);
 	is_deeply([$self->left_running], [], 'nothing is left running');

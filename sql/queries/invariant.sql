@@ -1,0 +1,4 @@
+-- name: invariant_check
+SELECT name, rule, violations, coalesce(example, '')
+FROM invariant
+ORDER BY name
