@@ -9,7 +9,7 @@ use SBM::Sink;
 use SBM::Stack;
 
 my $sink = SBM::Sink->start;
-my $stack = SBM::Stack->start($sink->settings, clock => 1, sweep => '100ms', retry_base => '50ms', retry_max => '200ms', probe_min => '50ms', probe_max => '200ms',
+my $stack = SBM::Stack->start($sink->settings, clock => 1, write_back => '20ms', sweep => '100ms', retry_base => '50ms', retry_max => '200ms', probe_min => '50ms', probe_max => '200ms',
 	call_timeout => '1s', connect_timeout => '1s', tries => 3, lease => '2s');
 my $schedule = make_schedule($stack);
 my $set = make_set($stack, $schedule, [map { "Message $_" } 1 .. 60]);

@@ -9,7 +9,7 @@ use SBM::Content;
 use SBM::Stack;
 
 my $source = SBM::Stack::source_dir();
-my $stack = SBM::Stack->start(clock => 1);
+my $stack = SBM::Stack->start(clock => 1, write_back => '20ms');
 my $programme = json_of(SBM::Stack::slurp("$source/t/programme/programme.json"));
 my @sets = @{ $programme->{sets} };
 

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use utf8;
+use Encode qw(encode_utf8);
 use Test::More;
 use SBM::Content;
 use SBM::Sink;
@@ -14,7 +15,7 @@ plan skip_all => 'the recordings are not here' unless -r $recording;
 my @scenarios = @{ json_of(SBM::Stack::slurp($recording))->{scenarios} };
 
 my $sink = SBM::Sink->start;
-my $stack = SBM::Stack->start($sink->settings, clock => 1, url => 'https://sbm.example.org', retry_base => '20ms', tries => 2);
+my $stack = SBM::Stack->start($sink->settings, clock => 1, write_back => '20ms', url => 'https://sbm.example.org', retry_base => '20ms', tries => 2);
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 # The content of the recording, made by its own requests, so that it has the same ids.
@@ -26,8 +27,10 @@ for my $request (@{ $content->{http} }) {
 		? $stack->upload($request->{response_body} =~ /mp3/ ? 'a.mp3' : 'a.png', 'application/octet-stream', 'x')
 		: $stack->post($request->{path}, $request->{body_json});
 	is($answer->{status}, $request->{status}, "$request->{path}: made") or BAIL_OUT($answer->{content});
-	is($answer->{json}{id}, json_of($request->{response_body} =~ s/\{\{\w+\}\}/x/gr)->{id}, 'with the recorded id');
-	$file{$1} = $answer->{json}{content} =~ s{.*/media/}{}r if $request->{path} =~ /binarycontent/ && $request->{response_body} =~ /\.(mp3|png)/;
+	my ($id) = $request->{response_body} =~ /"id":(\d+)/;
+	is($answer->{json}{id}, $id, 'with the recorded id');
+	my ($type) = $request->{response_body} =~ m{/media/.*\.(mp3|png)};
+	$file{$type} = $answer->{json}{content} =~ s{.*/media/}{}r if $type;
 }
 $stack->patch('/api/v1/messageset/3/', { channel => 'JUNE_VOICE' });
 $stack->patch('/api/v1/messageset/5/', { next_set => 6 });
@@ -91,7 +94,7 @@ for my $scenario (grep { $before{ $_->{scenario} } } @scenarios) {
 			is($answer->{status}, $request->{status}, "$request->{path} answers $request->{status}");
 			settled($stack);
 		}
-		my @expected = map { my $b = $_->{body}; $b =~ s{http://example\.com/media/\w+\.(\w+)}{https://sbm.example.org/media/$file{$1}}g; $json->encode($json->decode($b)) }
+		my @expected = map { my $b = encode_utf8($_->{body}); $b =~ s{http://example\.com/media/\w+\.(\w+)}{https://sbm.example.org/media/$file{$1}}g; $json->encode($json->decode($b)) }
 			grep { $_->{path} =~ m{/outbound/$} } @recorded;
 		is_deeply([map { $json->encode($json->decode($_->{body})) } $sink->requests('outbound')], \@expected, 'the recorded payloads go out');
 		is_deeply(state_now(), state_recorded($scenario), 'the subscription is as recorded');

@@ -9,7 +9,7 @@ use SBM::Stack;
 
 my $sink = SBM::Sink->start;
 # The dry set is known by its id, which is 1 in a fresh database.
-my $stack = SBM::Stack->start($sink->settings, clock => 1, url => 'https://sbm.example.org', retry_base => '50ms', dry_run_messagesets => '1');
+my $stack = SBM::Stack->start($sink->settings, clock => 1, write_back => '20ms', url => 'https://sbm.example.org', retry_base => '50ms', dry_run_messagesets => '1');
 my $schedule = make_schedule($stack);
 my $dry = make_set($stack, $schedule, ['Dry one', 'Dry two']);
 is($dry, 1, 'the dry set has the id that the configuration names');

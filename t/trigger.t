@@ -10,7 +10,7 @@ use SBM::Stack;
 
 my $sink = SBM::Sink->start;
 # With so slow a sweep whatever is quick here came by the trigger.
-my $stack = SBM::Stack->start($sink->settings, clock => 1, sweep => '60s', senderd => 0, retry_base => '50ms', probe_min => '50ms', lease => '2s');
+my $stack = SBM::Stack->start($sink->settings, clock => 1, write_back => '20ms', sweep => '60s', senderd => 0, retry_base => '50ms', probe_min => '50ms', lease => '2s');
 my $schedule = make_schedule($stack);
 my $set = make_set($stack, $schedule, ['One', 'Two', 'Three', 'Four', 'Five', 'Six', 'Seven', 'Eight', 'Nine']);
 

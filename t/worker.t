@@ -139,6 +139,6 @@ subtest 'kill -9 of the supervisor takes its workers along' => sub {
 };
 
 # Workers that were killed are reported as errors, and nginx reports what they left undone.
-$stack->expect_log(qr/signal=9|killed|banana|page_size/, qr/\[error\].*(?:upstream|connect\(\) to unix)|\[crit\].*connect\(\) to unix/);
+$stack->expect_log(qr/signal=9|killed|banana|page_size|could not reload/, qr/\[error\].*(?:upstream|connect\(\) to unix)|\[crit\].*connect\(\) to unix/);
 $stack->finish;
 done_testing;

@@ -90,7 +90,7 @@ sub behave {
 	my ($self, %behaviour) = @_;
 	my $path = "$self->{dir}/behaviour";
 	CORE::open(my $out, '>', "$path.new") or die "could not write \"$path.new\": $!\n";
-	print $out $JSON->encode(\%behaviour);
+	print $out $JSON->encode({ %behaviour, serial => $serial++ });
 	close $out;
 	rename "$path.new", $path or die "could not rename: $!\n";
 }
@@ -134,12 +134,10 @@ sub serve {
 	while (1) {
 		my $next = @later ? $later[0][0] - time : undef;
 		my @ready = $select->can_read(defined $next ? ($next > 0 ? $next : 0) : undef);
-		my @stat = stat "$self->{dir}/behaviour";
-		my $seen = @stat ? "$stat[1]" : '';
-		if ($seen ne $stamp) {
-			CORE::open(my $file, '<', "$self->{dir}/behaviour") or die;
-			$behaviour = $JSON->decode(do { local $/; <$file> });
-			($stamp, %used) = ($seen);
+		my $told = SBM::Stack::slurp("$self->{dir}/behaviour") // '{}';
+		if ($told ne $stamp) {
+			$behaviour = $JSON->decode($told);
+			($stamp, %used) = ($told);
 		}
 		while (@later && $later[0][0] <= time) {
 			my (undef, $socket, $answer) = @{ shift @later };

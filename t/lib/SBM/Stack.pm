@@ -108,6 +108,7 @@ sub up {
 sub stack {
 	my ($self, @arguments) = @_;
 	local $ENV{SBM_BUILD} = build_dir();
+	local $ENV{SBM_STACK_TIMEOUT} = 20 * patience();
 	return run($^X, "$SOURCE/t/stack", @arguments);
 }
 
