@@ -237,7 +237,9 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('delivery_month'));
-    IF to_regclass(name) IS NOT NULL THEN
+    -- Whoever had the lock before may have made it. A query sees that; to_regclass may still have its old answer.
+    IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'delivery'::regclass AND c.relname = name) THEN
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE delivery INCLUDING DEFAULTS)', name);
