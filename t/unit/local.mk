@@ -86,3 +86,10 @@ t_unit_test_metric_LDADD = $(DOMAIN_LIBS)
 UNIT_TESTS += t/unit/test_openapi
 t_unit_test_openapi_SOURCES = t/unit/test_openapi.c
 t_unit_test_openapi_LDADD = libapi.a $(REST_LIBS) $(EXT_LIBS)
+
+# the REST kit
+UNIT_TESTS += t/unit/test_route t/unit/test_values
+t_unit_test_route_SOURCES = t/unit/test_route.c
+t_unit_test_route_LDADD = $(REST_LIBS) $(EXT_LIBS)
+t_unit_test_values_SOURCES = t/unit/test_values.c
+t_unit_test_values_LDADD = $(REST_LIBS) $(EXT_LIBS)
