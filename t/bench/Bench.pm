@@ -10,8 +10,9 @@ use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 use HTTP::Tiny;
 use JSON::PP ();
+use POSIX qw(sysconf _SC_CLK_TCK);
 
-our @EXPORT = qw(start_stack call load load_begin load_end psql make_content add_subscriptions line stack_env);
+our @EXPORT = qw(start_stack call load load_begin load_end psql make_content add_subscriptions line stack_env cpu_us);
 
 my $SOURCE = dirname(dirname(dirname(abs_path(__FILE__))));
 my $JSON = JSON::PP->new->utf8->canonical;
@@ -89,6 +90,32 @@ sub load_end {
 }
 
 sub load { return load_end(load_begin(@_)) }
+
+sub tree {
+	my ($pid) = @_;
+	my @children = map { split } map { slurp($_) } glob "/proc/$pid/task/*/children";
+	return ($pid, map { tree($_) } @children);
+}
+
+sub slurp {
+	open my $in, '<', $_[0] or return '';
+	local $/;
+	return readline($in) // '';
+}
+
+# Microseconds of CPU that a service of the stack has used up to now, by the kernel's own account.
+sub cpu_us {
+	my ($service) = @_;
+	my $root = slurp("$env{STACK_PID}/$service") =~ /(\d+)/ ? $1 : return 0;
+	my ($ns, $ticks) = (0, 0);
+	for my $pid (tree($root)) {
+		$ns += (split ' ', slurp($_))[0] // 0 for glob "/proc/$pid/task/*/schedstat";
+		# What its children used that have ended: fields 16 and 17 of proc(5), behind the name in parentheses.
+		my @stat = split ' ', slurp("/proc/$pid/stat") =~ s/^.*\) //sr;
+		$ticks += ($stat[13] // 0) + ($stat[14] // 0);
+	}
+	return $ns / 1000 + $ticks * 1_000_000 / sysconf(_SC_CLK_TCK);
+}
 
 # One line of a report from what load gave.
 sub line {
