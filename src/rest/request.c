@@ -161,6 +161,8 @@ req_begin(struct req *r)
 	if (r->in_transaction)
 		return 0;
 	status = db_begin(r->db);
+	if (status == DB_UNAVAILABLE)
+		status = db_begin(r->db);
 	if (status != DB_OK)
 		return req_fail_db(r, status);
 	r->in_transaction = true;
@@ -173,6 +175,9 @@ req_try(struct req *r, const struct db_stmt *stmt, const struct db_params *param
 	struct db_result *owned = NULL;
 	enum db_status status = db_exec(r->db, stmt, params, &owned);
 
+	/* A connection that was lost since the last request is opened again, where that can repeat no change. */
+	if (status == DB_UNAVAILABLE && !r->in_transaction && strncmp(stmt->sql, "SELECT", 6) == 0)
+		status = db_exec(r->db, stmt, params, &owned);
 	if (status == DB_OK)
 		arena_own(r->arena, release_result, owned);
 	if (result)
