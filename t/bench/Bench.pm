@@ -12,7 +12,7 @@ use HTTP::Tiny;
 use JSON::PP ();
 use POSIX qw(sysconf _SC_CLK_TCK);
 
-our @EXPORT = qw(start_stack call load load_begin load_end psql make_content add_subscriptions line stack_env cpu_us);
+our @EXPORT = qw(start_stack stop_stack call load load_begin load_end psql make_content add_subscriptions line stack_env cpu_us);
 
 my $SOURCE = dirname(dirname(dirname(abs_path(__FILE__))));
 my $JSON = JSON::PP->new->utf8->canonical;
@@ -21,13 +21,15 @@ my $http = HTTP::Tiny->new(keep_alive => 0, timeout => 60);
 
 sub fail { print STDERR "bench: ", @_, "\n"; exit 2 }
 
-# Starts a stack with the given settings ("api_workers=4"); it is gone when the program ends.
+# Starts a stack with the given settings ("api_workers=4"), with the sender daemon when { senderd => 1 } stands
+# before them; it is gone when the program ends.
 sub start_stack {
 	my (@settings) = @_;
+	my $options = ref $settings[0] ? shift @settings : {};
 	$dir = tempdir('sbm-bench.XXXXXX', TMPDIR => 1);
 	chmod 0755, $dir;
 	$owner = $$;
-	system("$SOURCE/t/stack", 'start', "$dir/stack", '--no-senderd', @settings) == 0 or fail('the stack did not start');
+	system("$SOURCE/t/stack", 'start', "$dir/stack", $options->{senderd} ? () : '--no-senderd', @settings) == 0 or fail('the stack did not start');
 	open my $in, '<', "$dir/stack/env" or fail("could not read $dir/stack/env: $!");
 	/^(\w+)='(.*)'$/ and $env{$1} = $2 while <$in>;
 	return "$dir/stack";
@@ -35,14 +37,16 @@ sub start_stack {
 
 sub stack_env { return $env{ $_[0] } }
 
-END {
-	if (defined $dir && $owner == $$) {
-		my $status = $?;
-		system("$SOURCE/t/stack", 'stop', "$dir/stack");
-		remove_tree($dir);
-		$? = $status;
-	}
+# Before another one is started.
+sub stop_stack {
+	return unless defined $dir && $owner == $$;
+	local $?;
+	system("$SOURCE/t/stack", 'stop', "$dir/stack");
+	remove_tree($dir);
+	undef $dir;
 }
+
+END { stop_stack() }
 
 # An answer of the API as data; anything but 2xx ends the program.
 sub call {

@@ -12,8 +12,6 @@
  *        (connection reset, nothing counted); lose (counted, then the connection is lost); hang (no answer);
  *        delay (answers after MS, like all calls of a slow service); garbage (200, not JSON)
  */
-#define _GNU_SOURCE
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
