@@ -17,9 +17,12 @@
 #define KEEPALIVES_IDLE "10"
 #define KEEPALIVES_INTERVAL "5"
 #define KEEPALIVES_COUNT "3"
-/* After a failed attempt no other is made for so long: doubled from the first to the last. */
+/*
+ * After a failed attempt no other is made for so long, doubled from the first to the last; and never for less
+ * than three times as long as it took, so that most requests are refused at once, not after a wait.
+ */
 #define BACKOFF_FIRST_MS 50
-#define BACKOFF_LAST_MS 2000
+#define BACKOFF_LAST_MS 500
 /* A connection that was idle for so long is looked at before it is used: the server may have gone. */
 #define IDLE_CHECK_MS 10
 
@@ -195,6 +198,7 @@ connect_now(struct db *db)
 	    "fallback_application_name", "client_encoding", "dbname", "options", NULL};
 	const char *values[] = {CONNECT_TIMEOUT, TCP_USER_TIMEOUT, KEEPALIVES_IDLE, KEEPALIVES_INTERVAL, KEEPALIVES_COUNT,
 	    db->application_name, "UTF8", db->conninfo, db->options, NULL};
+	int64_t begin_ms = clock_monotonic_ms(), now_ms;
 
 	/* What stands in the connection string comes after our own values, so the administrator's word counts. */
 	db->connection = PQconnectdbParams(keywords, values, 1);
@@ -213,7 +217,10 @@ connect_now(struct db *db)
 	db->backoff_ms = db->backoff_ms == 0 ? BACKOFF_FIRST_MS : db->backoff_ms * 2;
 	if (db->backoff_ms > BACKOFF_LAST_MS)
 		db->backoff_ms = BACKOFF_LAST_MS;
-	db->next_try_ms = clock_monotonic_ms() + db->backoff_ms;
+	now_ms = clock_monotonic_ms();
+	db->next_try_ms = now_ms + db->backoff_ms;
+	if (db->next_try_ms < now_ms + 3 * (now_ms - begin_ms))
+		db->next_try_ms = now_ms + 3 * (now_ms - begin_ms);
 	return false;
 }
 
