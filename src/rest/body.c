@@ -10,15 +10,18 @@
 #include "rest/parse_query.h"
 #include "rest/resource.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Room beside the file for the heads of the parts and small fields. */
 #define UPLOAD_EXTRA 65536
+#define UPLOAD_PREFIX ".upload-"
 
 static int
 too_large(struct req *r, int64_t max)
@@ -140,7 +143,7 @@ open_file(struct upload *u, const struct multipart_part *part)
 	char *path;
 
 	uuid_generate(name);
-	path = arena_printf(r->arena, "%s/.upload-%s", setting_str(SETTING_MEDIA_DIR), name);
+	path = arena_printf(r->arena, "%s/" UPLOAD_PREFIX "%s", setting_str(SETTING_MEDIA_DIR), name);
 	u->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (u->fd < 0)
 		return upload_failed(u, "could not create a file for an upload", path);
@@ -300,10 +303,10 @@ read_text(struct req *r, enum media media, int64_t length)
 
 	if (length > setting_int(SETTING_BODY_MAX))
 		return too_large(r, setting_int(SETTING_BODY_MAX));
-	if (media != MEDIA_JSON && media != MEDIA_FORM)
-		return req_fail(r, 415, "Unsupported media type \"%s\" in request.", type && *type ? type : "text/plain");
 	if (read_all(r, length) != 0)
 		return -1;
+	if (media != MEDIA_JSON && media != MEDIA_FORM)
+		return req_fail(r, 415, "Unsupported media type \"%s\" in request.", type && *type ? type : "text/plain");
 	return media == MEDIA_JSON ? parse_json(r) : parse_form(r);
 }
 
@@ -329,7 +332,49 @@ read_body(struct req *r)
 int
 req_body(struct req *r)
 {
-	if (r->body_state == 0)
+	if (r->body_state == 0) {
 		r->body_state = read_body(r) == 0 ? 1 : -1;
-	return r->body_state == 1 ? 0 : -1;
+		r->body_errors = r->errors;
+		r->body_status = r->status;
+	}
+	if (r->body_state == 1)
+		return 0;
+	if (!r->errors) {
+		r->errors = r->body_errors;
+		r->status = r->body_status;
+	}
+	return -1;
+}
+
+bool
+req_try_body(struct req *r)
+{
+	if (req_body(r) == 0)
+		return true;
+	r->errors = NULL;
+	r->errors_of_fields = false;
+	r->status = 0;
+	return r->raw != NULL;
+}
+
+/* Older than any upload may be. */
+#define UPLOAD_STALE_SECONDS 86400
+
+void
+upload_sweep(const char *directory)
+{
+	DIR *dir = opendir(directory);
+	const struct dirent *entry;
+	struct stat st;
+
+	while (dir && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, UPLOAD_PREFIX, strlen(UPLOAD_PREFIX)) != 0)
+			continue;
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		if (st.st_mtime < time(NULL) - UPLOAD_STALE_SECONDS && unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+			log_info("removed a stale upload", log_str("file", entry->d_name));
+	}
+	if (dir)
+		closedir(dir);
 }

@@ -39,8 +39,9 @@ make_fingerprint(struct req *r)
 	struct buf b;
 	char hex[DIGEST_HEX_SIZE];
 
-	if (req_body(r) != 0)
-		return -1;
+	/* Bytes that make no body are the handler's to refuse, or not to look at. */
+	if (!req_try_body(r))
+		return req_body(r);
 	buf_init(&b, (size_t)64 << 20);
 	buf_puts(&b, r->method_text);
 	buf_putc(&b, ' ');
@@ -90,7 +91,6 @@ idempotency_begin(struct req *r)
 	for (const char *c = key; *c; c++)
 		if (*c < 0x20 || *c > 0x7e || c - key >= KEY_MAX)
 			return req_fail(r, 400, "Idempotency-Key must be 1 to %d printable ASCII characters.", KEY_MAX);
-	/* A body that cannot be read is refused by the handler, or not needed by it. */
 	if (make_fingerprint(r) != 0)
 		return -1;
 	db_params_init(&key_params);

@@ -47,6 +47,13 @@ const struct db_stmt *statements_keep(struct req *, const char *name, const char
 int idempotency_begin(struct req *);
 int idempotency_end(struct req *);
 
+/*
+ * req_body for who wants only the bytes: false when not even those are there. A bad body is refused when a
+ * handler asks for it, not here.
+ */
+bool req_try_body(struct req *);
+/* Removes what an upload left whose worker was killed. */
+void upload_sweep(const char *directory);
 /* The arena owns the reference from now on. */
 void req_own_json(struct req *, json_t *);
 /* Runs and forgets what req_after left. */

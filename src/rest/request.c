@@ -2,7 +2,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/parse.h"
 #include "io/fcgi.h"
 #include "rest/kit.h"
 #include "rest/parse_query.h"
@@ -62,6 +62,17 @@ req_fail_json(struct req *r, int status, json_t *body)
 	return -1;
 }
 
+/* What came from a header need not be UTF-8, but has to be to be said back in JSON. */
+static void
+make_sayable(char *text)
+{
+	if (utf8_is_valid(text, strlen(text)))
+		return;
+	for (; *text; text++)
+		if ((unsigned char)*text >= 0x80)
+			*text = '?';
+}
+
 int
 req_fail(struct req *r, int status, const char *format, ...)
 {
@@ -71,6 +82,7 @@ req_fail(struct req *r, int status, const char *format, ...)
 	va_start(args, format);
 	text = format_text(r, format, args);
 	va_end(args);
+	make_sayable(text);
 	return req_fail_json(r, status, json_pack("{s:s}", "detail", text));
 }
 
@@ -89,14 +101,13 @@ req_fail_field(struct req *r, const char *field, const char *format, ...)
 	va_start(args, format);
 	text = format_text(r, format, args);
 	va_end(args);
+	make_sayable(text);
 	list = json_object_get(r->errors, field);
 	if (!list) {
 		list = json_array();
 		json_object_set_new(r->errors, field, list);
 	}
-	/* An invalid text cannot be said back. */
-	if (json_array_append_new(list, json_string(text)) != 0)
-		json_array_append_new(list, json_string("Not a valid value."));
+	json_array_append_new(list, json_string(text));
 	return -1;
 }
 

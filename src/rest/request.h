@@ -68,6 +68,8 @@ struct req {
 	json_t *errors;          /* slot: NULL, or the body that says what failed */
 	bool errors_of_fields;   /* it is an object of fields with lists of messages */
 	int body_state;          /* 0 not read, 1 read, -1 bad */
+	json_t *body_errors;     /* bad: what goes into the slot when somebody wants it, */
+	int body_status;         /* and the status */
 	const struct query *params;
 	const char *content_type; /* of the answer */
 	struct buf headers;

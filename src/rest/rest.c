@@ -15,8 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one request may hold at a time beside its answer: body, its values, results are libpq's. */
-#define ARENA_MAX ((size_t)64 << 20)
+/* What one request may hold at a time beside its answer: some copies of its body, and small things. */
+#define ARENA_SMALL ((size_t)64 << 20)
+#define ARENA_BODIES 8
+/* A buffer that one large answer made larger than this is not kept. */
+#define ANSWER_KEPT ((size_t)4 << 20)
 
 struct rest *
 rest_create(const struct route *routes)
@@ -30,7 +33,7 @@ rest_create(const struct route *routes)
 	struct rest *rest = calloc(1, sizeof *rest);
 
 	SBM_ASSERT(rest);
-	rest->arena = arena_create(ARENA_MAX);
+	rest->arena = arena_create(ARENA_SMALL + ARENA_BODIES * (size_t)setting_int(SETTING_BODY_MAX));
 	rest->db = db_create(&config);
 	rest->bus = bus_push_create(setting_str(SETTING_TRIGGER_ENDPOINT));
 	if (!rest->bus)
@@ -40,6 +43,7 @@ rest_create(const struct route *routes)
 	rest->statements = statements_create();
 	buf_init(&rest->out, REST_ANSWER_MAX);
 	buf_init(&rest->head, 16384);
+	upload_sweep(setting_str(SETTING_MEDIA_DIR));
 	return rest;
 }
 
@@ -280,5 +284,9 @@ rest_handle(struct fcgi_request *fcgi, void *context)
 	    log_int("ms", clock_monotonic_ms() - began));
 	log_set_request_id(NULL);
 	buf_fini(&r.headers);
+	if (rest->out.size > ANSWER_KEPT) {
+		buf_fini(&rest->out);
+		buf_init(&rest->out, REST_ANSWER_MAX);
+	}
 	arena_reset(rest->arena);
 }
