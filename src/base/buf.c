@@ -40,12 +40,13 @@ static bool reserve(struct buf *buf, size_t n)
 	size_t size;
 	char *data;
 
+	/* size is never more than max and a NUL. */
+	if (!buf->overflow && n < buf->size - buf->length)
+		return true;
 	if (buf->overflow || n > buf->max - buf->length) {
 		buf->overflow = true;
 		return false;
 	}
-	if (buf->length + n < buf->size)
-		return true;
 	size = buf->size ? buf->size : FIRST_SIZE;
 	while (size <= buf->length + n)
 		size *= 2;
@@ -78,6 +79,12 @@ void buf_puts(struct buf *buf, const char *text)
 
 void buf_putc(struct buf *buf, char c)
 {
+	/* Mostly there is room: answers are made of single characters and short pieces. */
+	if (!buf->overflow && buf->length + 1 < buf->size) {
+		buf->data[buf->length++] = c;
+		buf->data[buf->length] = '\0';
+		return;
+	}
 	buf_put(buf, &c, 1);
 }
 
