@@ -1,5 +1,5 @@
 # The fuzz harnesses: configure with CC=clang --enable-sanitizers --enable-fuzzers, `make fuzzers`, then t/fuzz/run.
-EXTRA_DIST += t/fuzz/run t/fuzz/corpus
+EXTRA_DIST += t/fuzz/run t/fuzz/stack t/fuzz/corpus
 if FUZZERS
 fuzz_programs = t/fuzz/fuzz_accept t/fuzz/fuzz_authorization t/fuzz/fuzz_body t/fuzz/fuzz_filter t/fuzz/fuzz_form \
 	t/fuzz/fuzz_multipart t/fuzz/fuzz_path t/fuzz/fuzz_query
