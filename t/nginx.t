@@ -1,0 +1,139 @@
+#!/usr/bin/perl
+# What nginx decides before and after the service, with the files that production has.
+use strict;
+use warnings;
+use IO::Socket::INET;
+use Test::More;
+use SBM::Stack;
+
+my $stack = SBM::Stack->start(senderd => 0, upload_max => '2MiB');
+my $HOST = "Host: $stack->{host}:$stack->{port}";
+my $AUTH = "Authorization: Token $stack->{token}";
+
+# Sends bytes from an address of our own. Status, headers (last one wins), body; how often each header came.
+sub ask {
+	my ($bytes, $from) = @_;
+	local $SIG{PIPE} = 'IGNORE';
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $stack->{port}, LocalAddr => $from || '127.0.0.1', Timeout => 10) or die "could not connect: $!\n";
+	print $socket $bytes;
+	my $answer = $stack->read_all($socket);
+	my ($head, $body) = split /\r\n\r\n/, $answer, 2;
+	my ($line, @lines) = split /\r\n/, $head // '';
+	my (%header, %times);
+	for (@lines) {
+		my ($name, $value) = /^([^:]+):\s*(.*)/ or next;
+		$header{ lc $name } = $value;
+		$times{ lc $name }++;
+	}
+	return { status => ($line // '') =~ m{^HTTP/1\.1 (\d+)} ? $1 : 'none', header => \%header, times => \%times, body => $body // '' };
+}
+
+sub request { my ($line, @headers) = @_; return join "\r\n", "$line HTTP/1.1", $HOST, $AUTH, 'Connection: close', @headers, '', '' }
+
+subtest 'answers of its own are JSON' => sub {
+	my $long = 'x' x 40000;
+	my @cases = (
+		['an unknown path', request('GET /nothing'), 404],
+		['the root', request('GET /'), 404],
+		['a method that it knows and refuses', request('TRACE /api/v1/'), 405],
+		['a line that is no request', "nonsense\r\n\r\n", 400],
+		['a path above the root', request('GET /media/../../etc/passwd'), 400],
+		['a NUL in the path', request('GET /api/v1/schedule/%00/'), 400],
+		['a very long path', request("GET /api/v1/?$long"), 414],
+		['a very long header', request('GET /api/v1/', "X-Long: $long"), 431],
+		['two Host headers', request('GET /api/v1/', 'Host: other.example.org'), 400],
+		['no Host header', "GET /api/v1/ HTTP/1.1\r\nConnection: close\r\n\r\n", 400],
+		['a Host that is not that of the address', request("GET http://other.example.org/api/v1/"), 400],
+		['a body that says to be too long', request('POST /api/v1/schedule/', 'Content-Length: 1048577'), 413],
+		['an upload that says to be too long', request('POST /api/v1/binarycontent/', 'Content-Length: 9000000'), 413],
+	);
+	for my $case (@cases) {
+		my ($name, $bytes, $status) = @$case;
+		my $answer = ask($bytes);
+		is($answer->{status}, $status, "$name: $status");
+		is($answer->{header}{'content-type'}, 'application/json', 'with the type');
+		ok(ref eval { SBM::Stack::json_of($answer->{body}) } eq 'HASH' && SBM::Stack::json_of($answer->{body})->{detail}, 'and a detail') or diag($answer->{body});
+		like($answer->{header}{'x-request-id'}, qr/^[0-9a-f]{32}$/, 'and a request id');
+	}
+	like(ask(request('TRACE /api/v1/'))->{body}, qr/Method \\"TRACE\\" not allowed/, 'the method is named');
+};
+
+subtest 'headers that hold everywhere' => sub {
+	for my $path ('/api/v1/schedule/', '/nothing', '/media/nothing.mp3', '/healthz') {
+		my $answer = ask(request("GET $path"));
+		is($answer->{header}{'x-content-type-options'}, 'nosniff', "$path: nosniff");
+		like($answer->{header}{'content-security-policy'}, qr/default-src 'none'/, 'nothing may run');
+		is($answer->{times}{'x-request-id'}, 1, 'one request id');
+		unlike($answer->{header}{server}, qr/\d/, 'no version');
+	}
+};
+
+subtest 'request ids' => sub {
+	is(ask(request('GET /api/v1/', 'X-Request-ID: caller-7.a_B'))->{header}{'x-request-id'}, 'caller-7.a_B', "the caller's, when it is sane");
+	for my $bad ('with blank', 'x' x 65, '"quoted"', '-begins-with-a-dash', "\xc3\xa9", '') {
+		like(ask(request('GET /api/v1/', "X-Request-ID: $bad"))->{header}{'x-request-id'}, qr/^[0-9a-f]{32}$/, "else one of its own: \"" . substr($bad, 0, 20) . '"');
+	}
+	$stack->get('/api/v1/nothing', x_request_id => 'find-me-1');
+	poll_until { $stack->log_text('access') =~ qr/rid=find-me-1 msg="request" method=GET path="\/api\/v1\/nothing" status=404/ } 'it stands in the log of nginx';
+};
+
+subtest 'the scheme of links' => sub {
+	my $link = sub { my ($from, @headers) = @_; return SBM::Stack::json_of(ask(request('GET /api/v1/', @headers), $from)->{body})->{schedule} };
+	my $rest = "$stack->{host}:$stack->{port}/api/v1/schedule/";
+	is($link->('127.0.0.1'), "http://$rest", 'that of the connection');
+	is($link->('127.0.0.1', 'X-Forwarded-Proto: https'), "http://$rest", 'whatever a caller says');
+	is($link->('127.0.0.2', 'X-Forwarded-Proto: https'), "https://$rest", 'unless it is a load balancer that we know');
+	is($link->('127.0.0.2', 'X-Forwarded-Proto: gopher'), "http://$rest", 'and makes sense');
+	is(ask("GET http://$stack->{host}:$stack->{port}/api/v1/ HTTP/1.1\r\n$HOST\r\n$AUTH\r\nConnection: close\r\n\r\n")->{status}, 200, 'an absolute address works too');
+};
+
+subtest 'paths reach the service as they are' => sub {
+	is(ask(request("GET $_"))->{status}, 404, $_) for '/api/v1//schedule/', '/api//v1/schedule/', '//api/v1/schedule/', '/api/v1/schedule/%2e%2e/';
+	is(ask(request("GET $_"))->{status}, 200, $_) for '/api/v1/schedule', '/api/v1/%73chedule/', '/healthz', '/healthz/';
+};
+
+subtest 'files' => sub {
+	my $media = "$stack->{dir}/stack/media";
+	my %files = ('a.mp3' => 'audio/mpeg', 'a.PNG' => 'image/png', 'a.html' => 'application/octet-stream', 'a.svg' => 'application/octet-stream', 'a.php' => 'application/octet-stream', 'a' => 'application/octet-stream');
+	for my $name (sort keys %files) {
+		open my $out, '>', "$media/$name" or die "could not write \"$media/$name\": $!\n";
+		print $out '<script>alert(1)</script>';
+		close $out;
+		my $answer = ask("GET /media/$name HTTP/1.1\r\n$HOST\r\nConnection: close\r\n\r\n");
+		is("$answer->{status} $answer->{header}{'content-type'}", "200 $files{$name}", "$name goes out as $files{$name}, to anybody");
+	}
+	open my $out, '>', "$media/.half" or die;
+	close $out;
+	symlink '/etc/passwd', "$media/link.mp3";
+	is(ask(request("GET /media/$_"))->{status}, 404, "no $_") for '.half', '', 'nothing.mp3';
+	is(ask(request('GET /media/link.mp3'))->{status}, 403, 'no link to elsewhere');
+	is(ask(request('GET /media'))->{status}, 404, 'no list');
+	is(ask(request('POST /media/a.mp3', 'Content-Length: 0'))->{status}, 405, 'no POST');
+	is(ask(request('PUT /media/b.mp3', 'Content-Length: 1') . 'x')->{status}, 405, 'no PUT');
+};
+
+subtest 'bodies' => sub {
+	is($stack->post('/api/v1/schedule/', '{"minute": "1"' . ' ' x 1_040_000 . '}', content_type => 'application/json')->{status}, 201, 'one of nearly 1 MiB arrives');
+	is($stack->upload('big.mp3', 'audio/mpeg', 'x' x (2 << 20))->{status}, 201, 'an upload of upload_max arrives');
+	is($stack->upload('bigger.mp3', 'audio/mpeg', 'x' x ((2 << 20) + 1))->{status}, 413, 'one of a byte more is refused');
+};
+
+subtest 'logins are limited where that is switched on' => sub {
+	my $login = sub { return $stack->post('/api/token-auth/', { username => 'nobody', password => 'wrong' })->{status} };
+	is($login->(), 400, 'a wrong password') for 1 .. 15;
+	my ($status, $output) = $stack->stack('stop', "$stack->{dir}/stack");
+	is($status, 0, 'stopped') or diag($output);
+	($status, $output) = $stack->stack('start', "$stack->{dir}/stack", '--no-senderd', '--limit-logins');
+	is($status, 0, 'started with --limit-logins') or diag($output);
+	$stack->read_env;
+	is($login->(), 400, 'the first ones are judged') for 1 .. 11;
+	my $tries = 0;
+	# One more is let through every two seconds.
+	$tries++ until $tries > 200 || $login->() == 429;
+	cmp_ok($tries, '<=', 200, 'then they are told to wait');
+	is($stack->get('/api/v1/schedule/')->{status}, 200, 'which troubles nobody else');
+};
+
+$stack->expect_log(qr/client intended to send too large body|client sent|\[error\].*\/media\/|limiting requests|invalid host|symlink|\[error\].*client/);
+$stack->finish;
+done_testing;
