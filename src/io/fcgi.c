@@ -31,6 +31,8 @@
 #define DRAIN_MS 2000
 #define DRAIN_POLL_MS 100
 #define EVENTS_MAX 16
+/* Most connections taken at once. */
+#define ACCEPT_MAX 64
 /* From the FastCGI specification, section 8. */
 #define FCGI_VERSION 1
 #define FCGI_STDERR 7
@@ -56,6 +58,7 @@ struct server {
 	int64_t drain_until_ms;
 	struct fcgi_request *head, *tail;
 	int count, count_max;
+	int served; /* requests since connections were taken last, up to ACCEPT_MAX */
 	void (*handle)(struct fcgi_request *, void *);
 	void *context;
 };
@@ -208,7 +211,7 @@ drop(struct server *s, struct fcgi_request *r)
 	if (r->fcgx.ipcFd >= 0)
 		close(r->fcgx.ipcFd);
 	free(r);
-	/* accept_one may have stopped listening when there were too many. */
+	/* make_room may have stopped listening when there were too many. */
 	if (!s->listening && !s->draining)
 		listen_on(s);
 }
@@ -290,28 +293,44 @@ make_room(struct server *s)
 	return idle != NULL;
 }
 
-/*
- * Takes one connection, and then stands at the end of the queue for the next: the kernel wakes the idle
- * worker that has waited at the socket for longest, so that kept connections spread over all workers.
- */
-static int
+/* Takes one connection. False when there is none, or no room. */
+static bool
 accept_one(struct server *s)
 {
 	int fd;
 
 	if (s->count >= s->count_max && !make_room(s))
-		return 0;
+		return false;
 	fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0) {
 		add_connection(s, fd);
-		listen_off(s);
-		return listen_on(s);
+		return true;
 	}
 	if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) && s->count > 0) {
 		log_warn("could not accept a connection; closing one that is idle", log_errno());
 		make_room(s);
 	}
-	return 0;
+	return false;
+}
+
+/*
+ * Takes new connections, and then stands at the end of the queue for the next: the kernel wakes the idle
+ * worker that has waited at the socket for longest, so that kept connections spread over all workers.  An
+ * idle worker takes one.  A busy one takes as many as it has served requests since: each stands for a
+ * request that waits, behind others that came on kept connections later than it.
+ */
+static int
+accept_new(struct server *s, bool busy)
+{
+	int most = busy && s->served > 1 ? s->served : 1;
+
+	s->served = 0;
+	while (most-- > 0 && accept_one(s))
+		;
+	if (!s->listening)
+		return 0;
+	listen_off(s);
+	return listen_on(s);
 }
 
 /* What the handler left of the body would be taken for the next request. */
@@ -378,6 +397,8 @@ serve_one(struct server *s, struct fcgi_request *r)
 		drop(s, r);
 		return;
 	}
+	if (s->served < ACCEPT_MAX)
+		s->served++;
 	s->handle(r, s->context);
 	drain_body(r);
 	if (s->draining)
@@ -444,7 +465,7 @@ serve_events(struct server *s)
 			serve_one(s, r);
 	}
 	/* Last, since it may drop a connection that is among the events. */
-	return accept && s->listening ? accept_one(s) : 0;
+	return accept && s->listening ? accept_new(s, n > 1) : 0;
 }
 
 static int
