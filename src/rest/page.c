@@ -4,6 +4,7 @@
 #include "base/settings.h"
 #include "rest/kit.h"
 #include "rest/parse_query.h"
+#include "rest/python.h"
 
 #include <string.h>
 
@@ -14,15 +15,29 @@
 #define PAGE_PARAM "page_key"
 #define PAGE_SEPARATOR '~'
 
+/* Far beyond any table, and far from overflowing in sums. */
+#define PAGE_NUMBER_MAX (INT64_MAX / 4)
+
 static int64_t
 read_number(struct req *r, const char *name, int64_t least, int64_t fallback)
 {
 	const char *text = req_param(r, name);
 	int64_t number;
 
-	if (!text || parse_int(text, least, INT64_MAX / 4, &number) != 0)
+	if (!text)
 		return fallback;
-	return number;
+	switch (python_int(r->arena, text, &number)) {
+	case PYTHON_INT_BAD:
+	case PYTHON_INT_LOW:
+		return fallback;
+	case PYTHON_INT_HIGH:
+		return PAGE_NUMBER_MAX;
+	case PYTHON_INT:
+		break;
+	}
+	if (number < least)
+		return fallback;
+	return number < PAGE_NUMBER_MAX ? number : PAGE_NUMBER_MAX;
 }
 
 /* Cuts the piece before the next separator off *rest; NULL when there is none. */
@@ -55,7 +70,7 @@ read_key(struct req *r, struct page *page)
 	first = next_piece(&rest);
 	if (!first || !*first || (strcmp(direction, "a") != 0 && strcmp(direction, "b") != 0))
 		return;
-	if (parse_int(count, 0, INT64_MAX / 4, &n) != 0)
+	if (parse_int(count, 0, PAGE_NUMBER_MAX, &n) != 0)
 		return;
 	page->has_key = true;
 	page->backward = *direction == 'b';

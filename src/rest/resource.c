@@ -179,6 +179,20 @@ find_old(struct req *r, struct resource_change *change, struct db_result **old)
 	return 0;
 }
 
+/* For a hook that acts on the row before: it must be the one that the statement will find. */
+static int
+lock_old(struct req *r, struct resource_change *change)
+{
+	struct db_result *old;
+
+	if (!change->resource->written)
+		return 0;
+	if (req_begin(r) != 0 || find_row(r, change->resource, change->id, true, &old) != 0)
+		return -1;
+	change->old = old;
+	return 0;
+}
+
 static int
 read_values(struct req *r, struct resource_change *change)
 {
@@ -368,7 +382,7 @@ resource_update(struct req *r)
 		.resource = r->route->resource, .verb = RESOURCE_DOES_UPDATE, .partial = r->method == REQ_PATCH};
 	struct db_result *old;
 
-	if (find_old(r, &change, &old) != 0 || read_values(r, &change) != 0)
+	if (find_old(r, &change, &old) != 0 || read_values(r, &change) != 0 || lock_old(r, &change) != 0)
 		return -1;
 	return carry_out(r, &change, 200);
 }
@@ -442,9 +456,7 @@ resource_delete(struct req *r)
 	struct db_params params;
 	struct db_result *old, *gone;
 
-	if (find_old(r, &change, &old) != 0 || check_uses(r, &change) != 0)
-		return -1;
-	if (change.resource->written && req_begin(r) != 0)
+	if (find_old(r, &change, &old) != 0 || check_uses(r, &change) != 0 || lock_old(r, &change) != 0)
 		return -1;
 	db_params_init(&params);
 	db_param_text(&params, change.id);
