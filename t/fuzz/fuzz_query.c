@@ -28,11 +28,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	SBM_ASSERT(query.count >= 0 && query.count <= QUERY_PAIRS_MAX);
 	for (int i = 0; i < query.count; i++) {
-		const struct query_pair *pair = &query.pairs[i], *found = query_find(&query, pair->name);
+		const struct query_pair *pair = &query.pairs[i];
 
 		check_text(arena, pair->name, pair->name_length, pair->flags);
 		check_text(arena, pair->value, pair->value_length, pair->flags);
-		SBM_ASSERT(strlen(pair->name) != pair->name_length || (found && found >= pair));
+		/* Of some only: each is a walk over all. */
+		if (i < 16 && strlen(pair->name) == pair->name_length)
+			SBM_ASSERT(query_find(&query, pair->name) >= pair);
 		flags |= pair->flags;
 	}
 	SBM_ASSERT(flags == query.flags);
