@@ -288,12 +288,29 @@ static void test_many(void)
 	is_int(stop_worker(pid), 0, "the worker ends");
 }
 
+/* Waits until each of two workers has answered: one that is still starting takes no connections. */
+static void wait_for_both(const pid_t workers[2])
+{
+	int64_t until = clock_monotonic_ms() + 10000;
+	bool seen[2] = {false, false};
+
+	while (!(seen[0] && seen[1]) && clock_monotonic_ms() < until) {
+		int s = client();
+		const char *pid = ask(s, "/pid", true, "");
+
+		for (int i = 0; i < 2; i++)
+			seen[i] = seen[i] || (pid && atoi(pid) == workers[i]);
+		close(s);
+	}
+}
+
 /* Connections that come one after the other, while both workers are idle, go to both. */
 static void test_spread(void)
 {
 	pid_t workers[2] = {start_worker(0), start_worker(0)};
 	int clients[20], first = 0;
 
+	wait_for_both(workers);
 	for (int i = 0; i < 20; i++) {
 		const char *pid;
 

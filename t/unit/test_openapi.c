@@ -192,7 +192,7 @@ static void
 test_resources(void)
 {
 	for (const struct route *route = api_routes; route->pattern; route++) {
-		char answer[128], input[128];
+		char answer[128], input[sizeof answer + sizeof "Input"];
 
 		if (!route->resource || strchr(route->pattern, '{'))
 			continue;
