@@ -51,7 +51,9 @@ CREATE TABLE schedule (
     -- IANA name; the fields above are in its local time
     timezone text NOT NULL DEFAULT 'UTC',
     -- the external scheduler's id of it, where there is one
-    scheduler_schedule_id uuid
+    scheduler_schedule_id uuid,
+    -- SHA-256 of what was last carried over to it, in hex digits
+    scheduler_digest text
 );
 
 CREATE TABLE messageset (
@@ -328,6 +330,29 @@ CREATE TABLE schedule_tick (
     definition text NOT NULL,
     -- firings up to and including this minute were made, or skipped
     checked_to timestamptz NOT NULL
+);
+
+-- Schedules about which the external scheduler is owed a call; the row goes when the call has succeeded.  What it
+-- says is told by the schedule itself: one that is there is made or changed, one that is gone is switched off.
+-- No foreign key, since the row outlives its schedule.
+CREATE TABLE scheduler_call (
+    schedule_id integer PRIMARY KEY,
+    -- goes up at each change: only a call that carried over the last one ends the row
+    change bigint NOT NULL DEFAULT 1,
+    -- the scheduler's id, where the schedule is gone and cannot tell it
+    scheduler_schedule_id uuid,
+    -- Idempotency-Key of its creation, the same at each try
+    creation_key uuid NOT NULL DEFAULT gen_random_uuid(),
+    -- a creation was begun, and what became of it is not known
+    in_doubt boolean NOT NULL DEFAULT false,
+    request_id text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- these three as in delivery_queue
+    due_at timestamptz NOT NULL DEFAULT now(),
+    attempt integer NOT NULL DEFAULT 0,
+    lease_until timestamptz,
+    tries integer NOT NULL DEFAULT 0,
+    last_error text
 );
 
 -- The daemons that were here. Times are of the database's clock.

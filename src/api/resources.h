@@ -12,6 +12,7 @@ extern const struct resource subscription_resource;
 
 /* Their handlers beside the verbs. */
 int schedule_send(struct req *);
+int schedule_delete(struct req *);
 int messageset_messages(struct req *);
 int messageset_languages(struct req *);
 int message_content(struct req *);

@@ -13,7 +13,7 @@ const struct route api_routes[] = {
 	{.pattern = "/api/v1/schedule/", .name = "Schedule List", .description = EDITED("Schedule"),
 	    .resource = &schedule_resource},
 	{.pattern = "/api/v1/schedule/{id}/", .name = "Schedule Instance", .description = EDITED("Schedule"),
-	    .resource = &schedule_resource},
+	    .resource = &schedule_resource, .methods = {[REQ_DELETE] = {.handle = schedule_delete, .status = 204}}},
 	{.pattern = "/api/v1/schedule/{id}/send/", .name = "Send",
 	    .description = "Sends all the subscriptions for the specified schedule",
 	    .methods = {[REQ_POST] = {.handle = schedule_send, .status = 202, .summary = "Starts a run: the next message to each ready subscription",

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "domain/cron.h"
 #include "domain/delivery.h"
+#include "domain/scheduler_call.h"
 
 #include <stdlib.h>
 
@@ -50,9 +51,47 @@ check(struct req *r, struct resource_change *change)
 		if (!texts[i])
 			texts[i] = "*";
 	}
-	if (cron_parse(texts, resource_value(change, "timezone"), &cron, &bad, error) == 0)
+	if (cron_parse(texts, resource_value(change, "timezone"), &cron, &bad, error) != 0)
+		return req_fail_field(r, bad == CRON_FIELD_MAX ? "timezone" : cron_field_names[bad], "%s", error);
+	if (scheduler_is_external() && !scheduler_knows_zone(resource_value(change, "timezone")))
+		return req_fail_field(r, "timezone", "The scheduler that is set up here knows only UTC.");
+	return 0;
+}
+
+/* What was written goes to the external scheduler, also when nothing changed: it may have lost it. */
+static int
+written(struct req *r, const struct resource_change *change)
+{
+	enum db_status status;
+
+	if (!scheduler_is_external())
 		return 0;
-	return req_fail_field(r, bad == CRON_FIELD_MAX ? "timezone" : cron_field_names[bad], "%s", error);
+	if (change->verb != RESOURCE_DOES_DELETE) {
+		status = scheduler_call_record(r->db, strtoll(change->id, NULL, 10), r->id, clock_now(), NULL);
+		if (status != DB_OK)
+			return req_fail_db(r, status);
+	}
+	req_wake(r, "schedule");
+	return 0;
+}
+
+int
+schedule_delete(struct req *r)
+{
+	const char *id = path_id(r, 0);
+	enum db_status status;
+
+	if (!id)
+		return -1;
+	if (scheduler_is_external()) {
+		if (req_begin(r) != 0)
+			return -1;
+		/* While the row is there to tell the scheduler's id. */
+		status = scheduler_call_record_delete(r->db, strtoll(id, NULL, 10), r->id, clock_now());
+		if (status != DB_OK)
+			return req_fail_db(r, status);
+	}
+	return resource_delete(r);
 }
 
 const struct resource schedule_resource = {
@@ -65,6 +104,7 @@ const struct resource schedule_resource = {
 	.uses = uses,
 	.check_fields = check_fields,
 	.check = check,
+	.written = written,
 };
 
 int

@@ -64,6 +64,8 @@ int ctl_settings(struct ctl *);
 struct db *ctl_db(struct ctl *);
 /* The same without the check: for migrate. */
 struct db *ctl_db_unchecked(struct ctl *);
+/* Tells the sender daemons that there is something to do, if they can be reached at once; else their sweep finds it. */
+void ctl_wake(const char *word);
 /* Says why the last statement failed. Returns CTL_FAILED. */
 int ctl_db_failed(struct ctl *, const char *what);
 
@@ -84,5 +86,6 @@ int ctl_status(struct ctl *, const struct ctl_args *);
 int ctl_verify(struct ctl *, const struct ctl_args *);
 int ctl_run_list(struct ctl *, const struct ctl_args *);
 int ctl_run_fire(struct ctl *, const struct ctl_args *);
+int ctl_schedules_sync(struct ctl *, const struct ctl_args *);
 
 #endif

@@ -5,6 +5,7 @@ src_sbmctl_SOURCES = \
 	src/ctl/main.c \
 	src/ctl/migrate.c \
 	src/ctl/run.c \
+	src/ctl/schedules.c \
 	src/ctl/status.c \
 	src/ctl/table.c src/ctl/table.h \
 	src/ctl/token.c \

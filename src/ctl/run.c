@@ -53,14 +53,14 @@ int ctl_run_list(struct ctl *ctl, const struct ctl_args *args)
 	return CTL_OK;
 }
 
-static void wake_daemons(void)
+void ctl_wake(const char *word)
 {
 	struct bus_push *bus = bus_push_create(setting_str(SETTING_TRIGGER_ENDPOINT));
 	int64_t until = clock_monotonic_ms() + WAKE_MS;
 
 	if (!bus)
 		return;
-	while (!bus_push_wake(bus, "run") && clock_monotonic_ms() < until)
+	while (!bus_push_wake(bus, word) && clock_monotonic_ms() < until)
 		poll(NULL, 0, 5);
 	bus_push_free(bus);
 }
@@ -91,7 +91,7 @@ int ctl_run_fire(struct ctl *ctl, const struct ctl_args *args)
 	if (!run_id)
 		return ctl_fail("there is no schedule %" PRId64, schedule_id);
 	if (made)
-		wake_daemons();
+		ctl_wake("run");
 	printf(made ? "run %" PRId64 "\n" : "run %" PRId64 " was made before, in the same minute\n", run_id);
 	return CTL_OK;
 }

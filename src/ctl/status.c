@@ -32,6 +32,9 @@ static const struct table_column schedule_columns[] = {
 };
 static const struct table_column task_columns[] = {{"count", TABLE_NUMBER}, {"newest_at", TABLE_TIME}, {0}};
 static const struct table_column job_columns[] = {{"kind", TABLE_TEXT}, {"open", TABLE_NUMBER}, {"oldest_at", TABLE_TIME}, {0}};
+static const struct table_column call_columns[] = {
+	{"schedule", TABLE_NUMBER}, {"call", TABLE_TEXT}, {"since", TABLE_TIME}, {"tries", TABLE_NUMBER}, {"next_at", TABLE_TIME}, {"error", TABLE_TEXT}, {0}
+};
 
 static const struct part parts[] = {
 	{"daemons", "Daemons", "none is here", DB_Q_STATUS_DAEMONS, false, false, daemon_columns},
@@ -40,6 +43,7 @@ static const struct part parts[] = {
 	{"schedules", "Schedules", "none", DB_Q_STATUS_SCHEDULES, false, false, schedule_columns},
 	{"failed_tasks", "Failed tasks", "", DB_Q_STATUS_FAILED_TASKS, false, true, task_columns},
 	{"jobs", "Open jobs", "none", DB_Q_STATUS_JOBS, false, false, job_columns},
+	{"scheduler_calls", "Calls owed to the scheduler", "none", DB_Q_SCHEDULER_CALLS, false, false, call_columns},
 };
 #define PARTS ((int)(sizeof(parts) / sizeof(*parts)))
 

@@ -12,3 +12,4 @@ libdomain_a_SOURCES += src/domain/lifecycle.c src/domain/lifecycle.h
 libdomain_a_SOURCES += src/domain/programme.c src/domain/programme.h
 libdomain_a_SOURCES += src/domain/job.c src/domain/job.h
 libdomain_a_SOURCES += src/domain/metric.c src/domain/metric.h
+libdomain_a_SOURCES += src/domain/scheduler_call.c src/domain/scheduler_call.h

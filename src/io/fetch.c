@@ -296,6 +296,7 @@ fetch_start(struct fetch *f, const struct fetch_call *call, void (*done)(void *c
 	c->context = context;
 	c->started_ms = clock_monotonic_ms();
 	configure_easy(c);
+	curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, call->fresh ? 1L : 0L);
 	if (!set_method(c, call) || !set_headers(c, call) || curl_easy_setopt(c->easy, CURLOPT_URL, call->url) != CURLE_OK
 	    || curl_easy_setopt(c->easy, CURLOPT_USERPWD, call->userpwd) != CURLE_OK || curl_multi_add_handle(f->multi, c->easy) != CURLM_OK) {
 		call_give_back(c);

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,11 @@ struct fetch_call {
 	const char *body; /* NULL for none */
 	size_t body_length;
 	const char *userpwd; /* HTTP Basic "user:password", or NULL */
+	/*
+	 * On a new connection. A call on a kept one that turns out to be lost goes out again by itself, unless an
+	 * answer had begun: what must not be carried out twice wants this.
+	 */
+	bool fresh;
 };
 
 struct fetch_config {

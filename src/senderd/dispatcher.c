@@ -241,7 +241,7 @@ static int64_t wait_ms(const struct dispatcher *d)
 	return until > now ? until - now : 0;
 }
 
-/* A trigger says nothing but that there is something: a run, a delivery, or a job. */
+/* A trigger says nothing but that there is something: a run, a delivery, a job, or a schedule. */
 static void take_triggers(struct dispatcher *d)
 {
 	if (!d->bus || !bus_pull_drain(d->bus))
@@ -249,6 +249,7 @@ static void take_triggers(struct dispatcher *d)
 	d->work = d->open = true;
 	wake_senders();
 	wake(WAKE_KEEPER);
+	wake(WAKE_SYNCER);
 }
 
 static void wait_for_something(struct dispatcher *d)

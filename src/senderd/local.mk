@@ -7,6 +7,7 @@ src_sbm_senderd_SOURCES = \
 	src/senderd/outlog.c src/senderd/outlog.h \
 	src/senderd/scheduler.c src/senderd/scheduler.h \
 	src/senderd/sender.c src/senderd/sender.h \
+	src/senderd/syncer.c src/senderd/syncer.h \
 	src/senderd/wake.c src/senderd/wake.h \
 	src/senderd/way.c
 src_sbm_senderd_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)

@@ -4,12 +4,14 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/settings.h"
+#include "domain/scheduler_call.h"
 #include "domain/schema.h"
 #include "io/db.h"
 #include "io/fetch.h"
 #include "senderd/dispatcher.h"
 #include "senderd/keeper.h"
 #include "senderd/sender.h"
+#include "senderd/syncer.h"
 #include "senderd/wake.h"
 
 #include <stdbool.h>
@@ -45,6 +47,17 @@ static int run_keeper(int index)
 {
 	(void)index;
 	return keeper_run();
+}
+
+static int count_syncers(void)
+{
+	return scheduler_is_external();
+}
+
+static int run_syncer(int index)
+{
+	(void)index;
+	return syncer_run();
 }
 
 static int64_t drain_ms(void)
@@ -105,6 +118,7 @@ static int supervise(void)
 		{"dispatcher", one, run_dispatcher},
 		{"keeper", one, run_keeper},
 		{"sender", count_senders, sender_run},
+		{"syncer", count_syncers, run_syncer},
 		{0},
 	};
 	const struct proc_config config = {.groups = groups, .reload = reload, .drain_ms = drain_ms};
