@@ -1,6 +1,6 @@
 #include "api/resources.h"
 
-#include <string.h>
+#define URL_FIELD 1
 
 static const struct field fields[] = {
 	{.name = "id", .column = "id", .type = FIELD_UUID, .flags = FIELD_READ_ONLY, .label = "Id"},
@@ -73,7 +73,8 @@ check(struct req *r, struct resource_change *change)
 static bool
 put_field(struct req *r, const struct field *f, const struct db_result *result, int row, int column)
 {
-	if (strcmp(f->name, "url") != 0)
+	(void)f;
+	if (column != URL_FIELD)
 		return false;
 	buf_putc(r->out, '"');
 	req_put_url(r, r->out, "/api/v1/subscriptions/");
