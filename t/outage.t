@@ -42,7 +42,9 @@ subtest 'the message sender is out' => sub {
 		poll_until { time - $began > 1.2 && $sink->count('outbound') } "$name for a while";
 		is(scalar $sink->accepted('outbound'), 0, 'nothing goes through');
 		my $tried = $sink->count('outbound');
-		cmp_ok($tried, '<', 40 * 3 + 64, 'it is not hammered') or diag("$tried calls");
+		# libcurl itself tries a call again, up to five times, when a kept connection turns out to be dead.
+		cmp_ok($tried, '<', 40 * 6 + 20, 'it is not hammered');
+		note("$name: $tried calls");
 		$sink->behave;
 		all_is_well(1);
 	}
