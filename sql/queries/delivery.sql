@@ -71,10 +71,14 @@ SELECT (SELECT count(*) FROM taken),
     (SELECT count(*) FROM wanted),
     (SELECT count(*) FROM taken t WHERE NOT EXISTS (SELECT FROM wanted w WHERE w.subscription_id = t.subscription_id))
 
+-- The statements from here to planner_keep_to_indexes work on tables whose size changes faster than their
+-- statistics do, and they are planned once. So they leave the planner no choice of order: rows are found by
+-- = ANY of a list, or by LATERAL subqueries with OFFSET 0, and never by a join that could begin with the table.
+
 -- The number of LIMIT is replaced by the setting batch.
 -- name: delivery_claim
 WITH picked AS (
-    SELECT id
+    SELECT subscription_id
     FROM delivery_queue
     WHERE (due_at, id) > ($1::timestamptz, $2::bigint)
         AND due_at <= now()
@@ -84,121 +88,155 @@ WITH picked AS (
     FOR UPDATE SKIP LOCKED
 ),
 claimed AS (
-    UPDATE delivery_queue q
-    SET attempt = q.attempt + 1,
+    UPDATE delivery_queue
+    SET attempt = attempt + 1,
         lease_until = now() + $3::bigint * interval '1 millisecond'
-    FROM picked p
-    WHERE q.id = p.id
-    RETURNING q.id, q.delivery_id, q.subscription_id, q.attempt, q.tries, q.kind, q.request_id, q.due_at
+    WHERE subscription_id = ANY (ARRAY(SELECT subscription_id FROM picked))
+    RETURNING id, delivery_id, subscription_id, run_id, kind, resend_request_id, request_id, created_at, due_at, tries, attempt
 )
 SELECT c.id, c.due_at, c.attempt, c.tries, c.kind, c.delivery_id, c.subscription_id, coalesce(c.request_id, ''),
-    s.id IS NOT NULL, s.active, s.completed, s.process_status, s.identity, s.lang, s.messageset_id,
-    CASE WHEN c.kind = 'resend' THEN greatest(s.next_sequence_number - 1, 1) ELSE s.next_sequence_number END,
-    s.metadata ->> 'to_addr', s.metadata ->> 'prepend_next_delivery',
-    t.content_type, coalesce(t.channel, ''), t.short_name,
+    coalesce(c.run_id, 0), coalesce(c.resend_request_id, 0), c.created_at,
+    s.id IS NOT NULL, s.active, s.completed, s.process_status, s.identity, s.lang, s.messageset_id, s.sequence_number,
+    s.to_addr, s.prepend, t.content_type, coalesce(t.channel, ''), t.short_name,
     m.id, m.text_content, m.metadata, coalesce(b.content, '')
 FROM claimed c
-LEFT JOIN subscription s ON s.id = c.subscription_id
-LEFT JOIN messageset t ON t.id = s.messageset_id
-LEFT JOIN message m ON m.messageset_id = s.messageset_id
-    AND m.lang = s.lang
-    AND m.sequence_number = CASE WHEN c.kind = 'resend' THEN greatest(s.next_sequence_number - 1, 1) ELSE s.next_sequence_number END
-LEFT JOIN binarycontent b ON b.id = m.binary_content_id
+LEFT JOIN LATERAL (
+    SELECT id, active, completed, process_status, identity, lang, messageset_id,
+        CASE WHEN c.kind = 'resend' THEN greatest(next_sequence_number - 1, 1) ELSE next_sequence_number END AS sequence_number,
+        metadata ->> 'to_addr' AS to_addr, metadata ->> 'prepend_next_delivery' AS prepend
+    FROM subscription
+    WHERE id = c.subscription_id
+    OFFSET 0
+) s ON true
+LEFT JOIN LATERAL (
+    SELECT content_type, channel, short_name
+    FROM messageset
+    WHERE id = s.messageset_id
+    OFFSET 0
+) t ON true
+LEFT JOIN LATERAL (
+    SELECT id, text_content, metadata, binary_content_id
+    FROM message
+    WHERE messageset_id = s.messageset_id
+        AND lang = s.lang
+        AND sequence_number = s.sequence_number
+    OFFSET 0
+) m ON true
+LEFT JOIN LATERAL (
+    SELECT content
+    FROM binarycontent
+    WHERE id = m.binary_content_id
+    OFFSET 0
+) b ON true
 ORDER BY c.due_at, c.id
 
--- All that the end of deliveries means, in one statement: the row moves from the queue to the history, the
--- subscription advances or completes, and a completed one is followed by one to the next set. What a client
--- changed while the message was on its way stays: a moved subscription is not moved again, a deactivated one
--- has no follow-on, another text to prepend is kept.
+-- Takes ended deliveries out of the queue: those that are still ours, that is whose id and attempt are the ones
+-- that we were given. The subscriptions are in order, so that width_bucket finds the place of each by halving.
+-- name: delivery_take_out
+DELETE FROM delivery_queue
+WHERE subscription_id = ANY ($1::uuid[])
+    AND id = ($2::bigint[])[width_bucket(subscription_id, $1::uuid[])]
+    AND attempt = ($3::integer[])[width_bucket(subscription_id, $1::uuid[])]
+RETURNING subscription_id
+
+-- Of the subscriptions that were sent something: those whose last message that was, locked, so that whether
+-- they are active stays as it is. The set's size is the one of now.
+-- name: delivery_endings
+WITH sent AS (
+    SELECT *
+    FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::integer[]) AS r (id, messageset_id, lang, sequence_number)
+),
+size AS MATERIALIZED (
+    SELECT p.messageset_id, p.lang,
+        (SELECT count(*) FROM message m WHERE m.messageset_id = p.messageset_id AND m.lang = p.lang) AS messages
+    FROM (SELECT DISTINCT messageset_id, lang FROM sent) p
+)
+SELECT s.id, s.active
+FROM sent d
+JOIN size z ON z.messageset_id = d.messageset_id
+    AND z.lang = d.lang
+    AND z.messages = d.sequence_number
+CROSS JOIN LATERAL (
+    SELECT id, active
+    FROM subscription
+    WHERE id = d.id
+        AND messageset_id = d.messageset_id
+        AND next_sequence_number = d.sequence_number
+        AND NOT completed
+    FOR NO KEY UPDATE
+    OFFSET 0
+) s
+
+-- All that the end of deliveries means, for those that were taken out of the queue: they enter the history,
+-- their subscriptions advance or complete, and completed ones are followed by one to the next set. What a
+-- client changed while the message was on its way stays: a moved subscription is not moved again, a
+-- deactivated one has no follow-on, another text to prepend is kept.
+--   $1..$16 one element for each delivery; $17 now
+--   $18..$20 subscriptions to move on, and where they were; $21 those to complete; $22 those of them that are
+--   followed; $23 those without a recipient; $24, $25 those whose text to prepend went out, and that text
 -- name: delivery_finish
 WITH done AS (
-    DELETE FROM delivery_queue q
-    USING unnest($1::bigint[], $2::integer[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::text[],
-        $8::integer[], $9::integer[], $10::text[], $11::text[])
-        AS r (id, attempt, outcome, message_id, to_addr, outbound_id, reason, messageset_id, sequence_number, lang, prepend)
-    WHERE q.id = r.id
-        AND q.attempt = r.attempt
-    RETURNING q.delivery_id, q.subscription_id, q.run_id, q.kind, q.resend_request_id, q.request_id, q.tries, q.created_at,
-        r.outcome, r.outcome IN ('sent', 'dry_run') AS sent, r.message_id, r.to_addr, r.outbound_id, r.reason,
-        r.messageset_id, r.sequence_number, r.lang, r.prepend
+    SELECT *, outcome IN ('sent', 'dry_run') AS sent
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::text[], $7::smallint[],
+        $8::timestamptz[], $9::text[], $10::integer[], $11::text[], $12::text[], $13::text[], $14::integer[],
+        $15::integer[], $16::text[])
+        AS r (delivery_id, subscription_id, run_id, kind, resend_request_id, request_id, tries, created_at, outcome,
+            message_id, to_addr, outbound_id, reason, messageset_id, sequence_number, lang)
 ),
 history AS (
     INSERT INTO delivery (delivery_id, subscription_id, messageset_id, sequence_number, lang, run_id, kind, state,
         message_id, to_addr, outbound_id, reason, request_id, tries, created_at, finished_at)
     SELECT delivery_id, subscription_id, messageset_id, sequence_number, lang, run_id, kind,
         CASE WHEN outcome = 'no_recipient' THEN 'failed' ELSE outcome END,
-        message_id, to_addr, outbound_id, reason, request_id, tries, created_at, $12::timestamptz
+        message_id, to_addr, outbound_id, reason, request_id, tries, created_at, $17::timestamptz
     FROM done
-),
-size AS (
-    SELECT p.messageset_id, p.lang,
-        (SELECT count(*) FROM message m WHERE m.messageset_id = p.messageset_id AND m.lang = p.lang) AS messages
-    FROM (
-        SELECT DISTINCT messageset_id, lang
-        FROM done
-        WHERE sent
-            AND kind = 'next'
-    ) p
-),
-ending AS (
-    SELECT s.id, s.active, s.identity, s.lang, s.messageset_id
-    FROM size z
-    JOIN done d ON d.messageset_id = z.messageset_id
-        AND d.lang = z.lang
-        AND d.sequence_number = z.messages
-    JOIN subscription s ON s.id = d.subscription_id
-    WHERE d.sent
-        AND d.kind = 'next'
-        AND NOT s.completed
-        AND s.messageset_id = d.messageset_id
-        AND s.next_sequence_number = d.sequence_number
-    FOR NO KEY UPDATE OF s
 ),
 advanced AS (
     UPDATE subscription s
-    SET next_sequence_number = CASE
-            WHEN e.id IS NULL
-                AND d.sent
-                AND d.kind = 'next'
-                AND s.messageset_id = d.messageset_id
-                AND s.next_sequence_number = d.sequence_number THEN s.next_sequence_number + 1
-            ELSE s.next_sequence_number
+    SET next_sequence_number = s.next_sequence_number + CASE
+            WHEN (s.id, s.messageset_id, s.next_sequence_number) IN (
+                SELECT w.id, w.messageset_id, w.sequence_number
+                FROM unnest($18::uuid[], $19::integer[], $20::integer[]) AS w (id, messageset_id, sequence_number)
+            ) THEN 1
+            ELSE 0
         END,
-        completed = s.completed OR e.id IS NOT NULL,
-        active = s.active AND e.id IS NULL,
+        completed = s.completed OR s.id = ANY ($21::uuid[]),
+        active = s.active AND s.id <> ALL ($21::uuid[]),
         process_status = CASE
-            WHEN e.id IS NOT NULL THEN 2
-            WHEN d.outcome = 'no_recipient' AND s.process_status = 0 THEN -1
+            WHEN s.id = ANY ($21::uuid[]) THEN 2
+            WHEN s.process_status = 0 AND s.id = ANY ($23::uuid[]) THEN -1
             ELSE s.process_status
         END,
         metadata = CASE
-            WHEN d.sent
-                AND d.prepend IS NOT NULL
-                AND jsonb_typeof(s.metadata) = 'object'
-                AND s.metadata ->> 'prepend_next_delivery' = d.prepend
-                THEN s.metadata || '{"prepend_next_delivery": null}'
+            WHEN jsonb_typeof(s.metadata) = 'object'
+                AND (s.id, s.metadata ->> 'prepend_next_delivery') IN (
+                    SELECT w.id, w.prepend
+                    FROM unnest($24::uuid[], $25::text[]) AS w (id, prepend)
+                ) THEN s.metadata || '{"prepend_next_delivery": null}'
             ELSE s.metadata
         END,
-        updated_at = $12::timestamptz
-    FROM done d
-    LEFT JOIN ending e ON e.id = d.subscription_id
-    WHERE s.id = d.subscription_id
-        AND (d.outcome = 'no_recipient' OR (d.sent AND (d.kind = 'next' OR d.prepend IS NOT NULL)))
+        updated_at = $17::timestamptz
+    WHERE s.id = ANY ($18::uuid[] || $21::uuid[] || $23::uuid[] || $24::uuid[])
 ),
 followed AS (
     INSERT INTO subscription (identity, messageset_id, schedule_id, lang, created_at, updated_at)
-    SELECT e.identity, n.id, n.default_schedule_id, e.lang, $12::timestamptz, $12::timestamptz
-    FROM ending e
-    JOIN messageset t ON t.id = e.messageset_id
-    JOIN messageset n ON n.id = t.next_set_id
-    WHERE e.active
+    SELECT s.identity, n.id, n.default_schedule_id, s.lang, $17::timestamptz, $17::timestamptz
+    FROM subscription s
+    CROSS JOIN LATERAL (
+        SELECT x.id, x.default_schedule_id
+        FROM messageset t
+        JOIN messageset x ON x.id = t.next_set_id
+        WHERE t.id = s.messageset_id
+        OFFSET 0
+    ) n
+    WHERE s.id = ANY ($22::uuid[])
 ),
 tasks AS (
     INSERT INTO failed_task (subscription_id, task_id, initiated_at, reason, kind)
     SELECT d.subscription_id, d.delivery_id, d.created_at, d.reason, d.kind
     FROM done d
-    JOIN subscription s ON s.id = d.subscription_id
     WHERE d.outcome IN ('failed', 'no_recipient')
+        AND EXISTS (SELECT FROM subscription s WHERE s.id = d.subscription_id OFFSET 0)
 ),
 counts AS (
     INSERT INTO run_result (run_id, sent, failed, cancelled)
@@ -207,35 +245,36 @@ counts AS (
     FROM done
     WHERE run_id IS NOT NULL
     GROUP BY run_id
-),
-resent AS (
-    UPDATE resend_request q
-    SET outbound = d.outbound_id,
-        message_id = (SELECT m.id FROM message m WHERE m.id = d.message_id)
-    FROM done d
-    WHERE q.id = d.resend_request_id
-        AND d.sent
 )
-SELECT count(*)
-FROM done
+UPDATE resend_request q
+SET outbound = d.outbound_id,
+    message_id = (SELECT m.id FROM message m WHERE m.id = d.message_id)
+FROM done d
+WHERE d.sent
+    AND q.id = d.resend_request_id
+    AND q.id = ANY ($5::integer[])
 
+-- Subscriptions in order, as in delivery_take_out.
 -- name: delivery_put_back
-UPDATE delivery_queue q
+UPDATE delivery_queue
 SET lease_until = NULL,
-    due_at = CASE WHEN r.delay_ms > 0 THEN now() + r.delay_ms * interval '1 millisecond' ELSE q.due_at END,
-    tries = q.tries + r.used,
-    last_error = coalesce(nullif(r.reason, ''), q.last_error)
-FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[])
-    AS r (id, attempt, delay_ms, used, reason)
-WHERE q.id = r.id
-    AND q.attempt = r.attempt
+    due_at = CASE
+        WHEN ($4::bigint[])[width_bucket(subscription_id, $1::uuid[])] > 0
+            THEN now() + ($4::bigint[])[width_bucket(subscription_id, $1::uuid[])] * interval '1 millisecond'
+        ELSE due_at
+    END,
+    tries = tries + ($5::smallint[])[width_bucket(subscription_id, $1::uuid[])],
+    last_error = coalesce(nullif(($6::text[])[width_bucket(subscription_id, $1::uuid[])], ''), last_error)
+WHERE subscription_id = ANY ($1::uuid[])
+    AND id = ($2::bigint[])[width_bucket(subscription_id, $1::uuid[])]
+    AND attempt = ($3::integer[])[width_bucket(subscription_id, $1::uuid[])]
 
 -- name: delivery_renew
-UPDATE delivery_queue q
-SET lease_until = now() + $3::bigint * interval '1 millisecond'
-FROM unnest($1::bigint[], $2::integer[]) AS r (id, attempt)
-WHERE q.id = r.id
-    AND q.attempt = r.attempt
+UPDATE delivery_queue
+SET lease_until = now() + $4::bigint * interval '1 millisecond'
+WHERE subscription_id = ANY ($1::uuid[])
+    AND id = ($2::bigint[])[width_bucket(subscription_id, $1::uuid[])]
+    AND attempt = ($3::integer[])[width_bucket(subscription_id, $1::uuid[])]
 
 -- Milliseconds until the next retry is due; no row when none waits.
 -- name: delivery_next_due

@@ -49,36 +49,39 @@ WHERE finished_at IS NULL
 RETURNING id, schedule_id, minute, queued, skipped, sent, failed, cancelled,
     (extract(epoch FROM $1 - created_at) * 1000)::bigint
 
+-- A run whose next chunk we make now; none when another daemon is at it.
+-- name: run_take
+SELECT schedule_id, coalesce(request_id, ''), created_at, coalesce(fanned_to, '00000000-0000-0000-0000-000000000000'),
+    fanned_to IS NULL
+FROM run
+WHERE id = $1::bigint
+    AND fanned_at IS NULL
+FOR NO KEY UPDATE SKIP LOCKED
+
 -- The next chunk of a run: its schedule's subscriptions in the order of their ids. Those made since the run
 -- was fired are none of its; one that says to be from the future is, for then somebody set the clock back.
--- The number of LIMIT is replaced by the setting fanout_chunk.
+--   $1 run, $2 schedule, $3 where the chunk before ended, $4 whether this is the first, $5 when the run was
+--   fired, $6 now, $7 request id
+-- The number of LIMIT is replaced by the setting fanout_chunk. The schedule's condition is a range, so that
+-- no other index than subscription_due has the order that is asked for.
 -- name: run_fan_out
-WITH firing AS (
-    SELECT id, schedule_id, request_id, created_at, fanned_to,
-        coalesce(fanned_to, '00000000-0000-0000-0000-000000000000') AS since
-    FROM run
-    WHERE id = $1::bigint
-        AND fanned_at IS NULL
-    FOR NO KEY UPDATE SKIP LOCKED
-),
-looked_at AS (
-    SELECT s.id, f.id AS run_id, f.request_id,
-        s.process_status = 0 AND (s.created_at <= f.created_at OR s.created_at > $2::timestamptz + interval '1 minute') AS wanted
-    FROM firing f
-    JOIN subscription s ON s.schedule_id = f.schedule_id
-        AND s.active
+WITH looked_at AS MATERIALIZED (
+    SELECT s.id,
+        s.process_status = 0 AND (s.created_at <= $5::timestamptz OR s.created_at > $6::timestamptz + interval '1 minute') AS wanted
+    FROM subscription s
+    WHERE s.active
         AND NOT s.completed
-        AND s.id >= f.since
-        AND s.id IS DISTINCT FROM f.fanned_to
-    ORDER BY s.id
+        AND (s.schedule_id, s.id) >= ($2::integer, $3::uuid)
+        AND s.schedule_id <= $2::integer
+        AND (s.id <> $3::uuid OR $4::boolean)
+    ORDER BY s.schedule_id, s.id
     LIMIT 5000
 ),
 queued AS (
     INSERT INTO delivery_queue (subscription_id, run_id, request_id, created_at)
-    SELECT id, run_id, request_id, $2::timestamptz
+    SELECT id, $1::bigint, nullif($7::text, ''), $6::timestamptz
     FROM looked_at
     WHERE wanted
-    ORDER BY id
     ON CONFLICT (subscription_id) DO NOTHING
     RETURNING id
 ),
@@ -90,12 +93,11 @@ chunk AS (
 )
 UPDATE run r
 SET fanned_to = coalesce(c.last, r.fanned_to),
-    fanned_at = CASE WHEN c.looked_at < 5000 THEN $2::timestamptz END,
+    fanned_at = CASE WHEN c.looked_at < 5000 THEN $6::timestamptz END,
     queued = r.queued + c.queued,
     skipped = r.skipped + c.wanted - c.queued
-FROM firing f
-CROSS JOIN chunk c
-WHERE r.id = f.id
+FROM chunk c
+WHERE r.id = $1::bigint
 RETURNING c.looked_at, c.queued, c.wanted - c.queued, r.fanned_at IS NOT NULL
 
 -- True when there may be counts to add up or a run to finish.

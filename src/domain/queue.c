@@ -52,27 +52,42 @@ enum db_status queue_begin(struct db *db)
 	return status;
 }
 
-enum db_status queue_fan_out(struct db *db, const struct queue_stmt *stmt, int64_t run_id, int64_t now, struct run_progress *progress)
+static enum db_status run_take(struct db *db, int64_t run_id, struct db_result **run)
 {
-	struct db_result *result = NULL;
 	struct db_params params;
-	enum db_status status;
 
 	db_params_init(&params);
 	db_param_int(&params, run_id);
-	db_param_time(&params, now);
-	status = db_exec(db, &stmt->stmt, &params, &result);
-	if (status != DB_OK)
-		return status;
+	return db_query(db, DB_Q_RUN_TAKE, &params, run);
+}
+
+enum db_status queue_fan_out(struct db *db, const struct queue_stmt *stmt, int64_t run_id, int64_t now, struct run_progress *progress)
+{
+	struct db_result *run = NULL, *result = NULL;
+	struct db_params params;
+	enum db_status status = run_take(db, run_id, &run);
+
 	*progress = (struct run_progress){0};
-	if (db_rows(result) > 0) {
+	if (status == DB_OK && db_rows(run) == 1) {
+		db_params_init(&params);
+		db_param_int(&params, run_id);
+		db_param_text(&params, db_text(run, 0, 0));
+		db_param_text(&params, db_text(run, 0, 3));
+		db_param_text(&params, db_text(run, 0, 4));
+		db_param_text(&params, db_text(run, 0, 2));
+		db_param_time(&params, now);
+		db_param_text(&params, db_text(run, 0, 1));
+		status = db_exec(db, &stmt->stmt, &params, &result);
+	}
+	if (status == DB_OK && result && db_rows(result) == 1) {
 		progress->looked_at = db_int(result, 0, 0);
 		progress->queued = db_int(result, 0, 1);
 		progress->skipped = db_int(result, 0, 2);
 		progress->finished = db_bool(result, 0, 3);
 	}
 	db_result_free(result);
-	return DB_OK;
+	db_result_free(run);
+	return status;
 }
 
 void delivery_free(struct delivery *delivery)
@@ -104,6 +119,7 @@ void queue_cursor_reset(struct queue_cursor *cursor)
 /* Columns of the claim, in its order. */
 enum {
 	C_QUEUE_ID, C_DUE_AT, C_ATTEMPT, C_TRIES, C_KIND, C_ID, C_SUBSCRIPTION_ID, C_REQUEST_ID,
+	C_RUN_ID, C_RESEND_REQUEST_ID, C_CREATED_AT,
 	C_HAS_SUBSCRIPTION, C_ACTIVE, C_COMPLETED, C_PROCESS_STATUS, C_IDENTITY, C_LANG, C_MESSAGESET_ID,
 	C_SEQUENCE_NUMBER, C_TO_ADDR, C_PREPEND, C_CONTENT_TYPE, C_CHANNEL, C_SHORT_NAME,
 	C_MESSAGE_ID, C_TEXT, C_METADATA, C_BINARY, C_MAX
@@ -143,6 +159,9 @@ static struct delivery *delivery_read(const struct db_result *result, int row)
 	d->id = take(result, row, C_ID, &at);
 	d->subscription_id = take(result, row, C_SUBSCRIPTION_ID, &at);
 	d->request_id = take(result, row, C_REQUEST_ID, &at);
+	d->run_id = take(result, row, C_RUN_ID, &at);
+	d->resend_request_id = take(result, row, C_RESEND_REQUEST_ID, &at);
+	d->created_at = take(result, row, C_CREATED_AT, &at);
 	d->has_subscription = db_bool(result, row, C_HAS_SUBSCRIPTION);
 	d->active = db_bool(result, row, C_ACTIVE);
 	d->completed = db_bool(result, row, C_COMPLETED);
@@ -197,7 +216,7 @@ enum db_status queue_claim(struct db *db, const struct queue_stmt *stmt, int64_t
 }
 
 /* Array parameters of one statement. */
-#define ARRAYS_MAX 11
+#define ARRAYS_MAX 16
 #define ARRAY_BYTES ((size_t)64 << 20)
 struct arrays {
 	struct buf column[ARRAYS_MAX];
@@ -213,9 +232,9 @@ static void arrays_init(struct arrays *arrays, int count)
 	}
 }
 
+/* Adds them to the parameters, which borrow them. */
 static void arrays_end(struct arrays *arrays, struct db_params *params)
 {
-	db_params_init(params);
 	for (int i = 0; i < arrays->count; i++) {
 		db_array_end(&arrays->column[i]);
 		SBM_ASSERT(!arrays->column[i].overflow);
@@ -229,9 +248,20 @@ static void arrays_fini(struct arrays *arrays)
 		buf_fini(&arrays->column[i]);
 }
 
-static bool is_end(enum delivery_outcome outcome)
+static bool is_end(const struct delivery *d)
 {
-	return outcome >= DELIVERY_SENT && outcome <= DELIVERY_CANCELLED;
+	return d->outcome >= DELIVERY_SENT && d->outcome <= DELIVERY_CANCELLED;
+}
+
+/* It went all the way: its subscription advances. */
+static bool is_sent(const struct delivery *d)
+{
+	return d->outcome == DELIVERY_SENT || d->outcome == DELIVERY_DRY_RUN;
+}
+
+static bool advances(const struct delivery *d)
+{
+	return is_sent(d) && d->kind == DELIVERY_NEXT;
 }
 
 static const char *const outcome_words[DELIVERY_OUTCOME_MAX] = {
@@ -242,6 +272,138 @@ static const char *const outcome_words[DELIVERY_OUTCOME_MAX] = {
 	[DELIVERY_CANCELLED] = "cancelled",
 };
 
+static int by_subscription(const void *a, const void *b)
+{
+	const struct delivery *const *x = a, *const *y = b;
+
+	return strcmp((*x)->subscription_id, (*y)->subscription_id);
+}
+
+/* Deliveries in the order of their subscriptions, each of which has one. */
+struct list {
+	struct delivery **all;
+	int count;
+};
+
+static struct list list_make(struct delivery *const *deliveries, int count)
+{
+	struct list list = {calloc((size_t)count + 1, sizeof *list.all), count};
+
+	SBM_ASSERT(list.all);
+	memcpy(list.all, deliveries, (size_t)count * sizeof *list.all);
+	qsort(list.all, (size_t)count, sizeof *list.all, by_subscription);
+	return list;
+}
+
+static void put_claims(struct arrays *arrays, const struct list *list)
+{
+	for (int i = 0; i < list->count; i++) {
+		db_array_put(&arrays->column[0], list->all[i]->subscription_id);
+		db_array_put_int(&arrays->column[1], list->all[i]->queue_id);
+		db_array_put_int(&arrays->column[2], list->all[i]->attempt);
+	}
+}
+
+static struct delivery *find(const struct list *list, const char *subscription_id)
+{
+	struct delivery wanted = {.subscription_id = subscription_id}, *key = &wanted;
+	struct delivery **found = bsearch(&key, list->all, (size_t)list->count, sizeof *list->all, by_subscription);
+
+	SBM_ASSERT(found);
+	return *found;
+}
+
+/* Keeps of the list what the statement took out. */
+static void keep_ours(struct list *list, const struct db_result *result)
+{
+	int kept = 0;
+
+	for (int row = 0; row < db_rows(result); row++)
+		find(list, db_text(result, row, 0))->taken_out = true;
+	for (int i = 0; i < list->count; i++)
+		if (list->all[i]->taken_out) {
+			list->all[i]->taken_out = false;
+			list->all[kept++] = list->all[i];
+		}
+	list->count = kept;
+}
+
+static enum db_status take_out(struct db *db, struct list *list)
+{
+	struct db_result *result = NULL;
+	struct db_params params;
+	struct arrays arrays;
+	enum db_status status;
+
+	arrays_init(&arrays, 3);
+	put_claims(&arrays, list);
+	db_params_init(&params);
+	arrays_end(&arrays, &params);
+	status = db_query(db, DB_Q_DELIVERY_TAKE_OUT, &params, &result);
+	if (status == DB_OK)
+		keep_ours(list, result);
+	db_result_free(result);
+	arrays_fini(&arrays);
+	return status;
+}
+
+/* Lists of subscriptions that the end statement changes, each in its own way. */
+enum { MOVING, MOVING_SET, MOVING_SEQUENCE, ENDING, FOLLOWED, UNREACHABLE, PREPENDED, PREPENDED_TEXT, CHANGES };
+
+/* Finds which subscriptions were sent their last message. */
+static enum db_status find_endings(struct db *db, const struct list *list, struct arrays *changes)
+{
+	struct db_result *result = NULL;
+	struct db_params params;
+	struct arrays arrays;
+	enum db_status status;
+	int sent = 0;
+
+	arrays_init(&arrays, 4);
+	for (int i = 0; i < list->count; i++) {
+		const struct delivery *d = list->all[i];
+
+		list->all[i]->ends = false;
+		if (!advances(d))
+			continue;
+		db_array_put(&arrays.column[0], d->subscription_id);
+		db_array_put_int(&arrays.column[1], d->messageset_id);
+		db_array_put(&arrays.column[2], d->lang);
+		db_array_put_int(&arrays.column[3], d->sequence_number);
+		sent++;
+	}
+	db_params_init(&params);
+	arrays_end(&arrays, &params);
+	status = sent > 0 ? db_query(db, DB_Q_DELIVERY_ENDINGS, &params, &result) : DB_OK;
+	for (int row = 0; result && row < db_rows(result); row++) {
+		find(list, db_text(result, row, 0))->ends = true;
+		db_array_put(&changes->column[ENDING], db_text(result, row, 0));
+		/* Somebody who left meanwhile has no next set. */
+		if (db_bool(result, row, 1))
+			db_array_put(&changes->column[FOLLOWED], db_text(result, row, 0));
+	}
+	db_result_free(result);
+	arrays_fini(&arrays);
+	return status;
+}
+
+static void put_change(struct arrays *changes, const struct delivery *d)
+{
+	struct buf *column = changes->column;
+
+	if (advances(d) && !d->ends) {
+		db_array_put(&column[MOVING], d->subscription_id);
+		db_array_put_int(&column[MOVING_SET], d->messageset_id);
+		db_array_put_int(&column[MOVING_SEQUENCE], d->sequence_number);
+	}
+	if (d->outcome == DELIVERY_NO_RECIPIENT)
+		db_array_put(&column[UNREACHABLE], d->subscription_id);
+	if (is_sent(d) && d->prepend) {
+		db_array_put(&column[PREPENDED], d->subscription_id);
+		db_array_put(&column[PREPENDED_TEXT], d->prepend);
+	}
+}
+
 static void put_int_or_null(struct buf *column, bool known, int64_t value)
 {
 	if (known)
@@ -250,111 +412,148 @@ static void put_int_or_null(struct buf *column, bool known, int64_t value)
 		db_array_put(column, NULL);
 }
 
+static const char *or_null(const char *text, const char *null)
+{
+	return strcmp(text, null) == 0 ? NULL : text;
+}
+
 static void put_end(struct arrays *arrays, const struct delivery *d)
 {
 	struct buf *column = arrays->column;
 
-	db_array_put_int(&column[0], d->queue_id);
-	db_array_put_int(&column[1], d->attempt);
-	db_array_put(&column[2], outcome_words[d->outcome]);
-	put_int_or_null(&column[3], d->has_message, d->message_id);
-	db_array_put(&column[4], d->to_addr);
-	db_array_put(&column[5], d->outbound_id);
-	db_array_put(&column[6], d->reason);
-	put_int_or_null(&column[7], d->has_subscription, d->messageset_id);
-	put_int_or_null(&column[8], d->has_subscription, d->sequence_number);
-	db_array_put(&column[9], d->has_subscription ? d->lang : NULL);
-	db_array_put(&column[10], d->prepend);
+	db_array_put(&column[0], d->id);
+	db_array_put(&column[1], d->subscription_id);
+	db_array_put(&column[2], or_null(d->run_id, "0"));
+	db_array_put(&column[3], d->kind == DELIVERY_RESEND ? "resend" : "next");
+	db_array_put(&column[4], or_null(d->resend_request_id, "0"));
+	db_array_put(&column[5], or_null(d->request_id, ""));
+	db_array_put_int(&column[6], d->tries);
+	db_array_put(&column[7], d->created_at);
+	db_array_put(&column[8], outcome_words[d->outcome]);
+	put_int_or_null(&column[9], d->has_message, d->message_id);
+	db_array_put(&column[10], d->to_addr);
+	db_array_put(&column[11], d->outbound_id);
+	db_array_put(&column[12], d->reason);
+	put_int_or_null(&column[13], d->has_subscription, d->messageset_id);
+	put_int_or_null(&column[14], d->has_subscription, d->sequence_number);
+	db_array_put(&column[15], d->has_subscription ? d->lang : NULL);
 }
 
-static enum db_status write_ends(struct db *db, struct delivery *const *deliveries, int count, int64_t now, int *written)
+static enum db_status finish(struct db *db, const struct list *list, struct arrays *changes, int64_t now)
 {
-	struct db_result *result = NULL;
 	struct db_params params;
 	struct arrays arrays;
 	enum db_status status;
-	int ends = 0;
 
-	arrays_init(&arrays, 11);
-	for (int i = 0; i < count; i++) {
-		if (!is_end(deliveries[i]->outcome))
-			continue;
-		put_end(&arrays, deliveries[i]);
-		ends++;
+	arrays_init(&arrays, 16);
+	for (int i = 0; i < list->count; i++) {
+		put_end(&arrays, list->all[i]);
+		put_change(changes, list->all[i]);
 	}
+	db_params_init(&params);
 	arrays_end(&arrays, &params);
 	db_param_time(&params, now);
-	status = ends > 0 ? db_query(db, DB_Q_DELIVERY_FINISH, &params, &result) : DB_OK;
-	if (status == DB_OK && result)
-		*written += (int)db_int(result, 0, 0);
-	db_result_free(result);
+	arrays_end(changes, &params);
+	status = db_query(db, DB_Q_DELIVERY_FINISH, &params, NULL);
 	arrays_fini(&arrays);
 	return status;
 }
 
-static void put_rest(struct arrays *arrays, const struct delivery *d)
+/* list: deliveries that ended; those that are not ours any more leave it. */
+static enum db_status write_ends(struct db *db, struct list *list, int64_t now)
 {
-	struct buf *column = arrays->column;
-	bool retry = d->outcome == DELIVERY_RETRY;
+	struct arrays changes;
+	enum db_status status;
 
-	db_array_put_int(&column[0], d->queue_id);
-	db_array_put_int(&column[1], d->attempt);
-	db_array_put_int(&column[2], retry ? d->delay_ms : 0);
-	db_array_put_int(&column[3], retry && d->charged ? 1 : 0);
-	db_array_put(&column[4], d->reason ? d->reason : "");
+	if (list->count == 0)
+		return DB_OK;
+	status = take_out(db, list);
+	if (status != DB_OK || list->count == 0)
+		return status;
+	arrays_init(&changes, CHANGES);
+	status = find_endings(db, list, &changes);
+	if (status == DB_OK)
+		status = finish(db, list, &changes, now);
+	arrays_fini(&changes);
+	return status;
 }
 
-static enum db_status put_back(struct db *db, struct delivery *const *deliveries, int count, int *written)
+static enum db_status put_back(struct db *db, const struct list *list, int *written)
 {
 	struct db_result *result = NULL;
 	struct db_params params;
 	struct arrays arrays;
 	enum db_status status;
-	int rest = 0;
 
-	arrays_init(&arrays, 5);
-	for (int i = 0; i < count; i++) {
-		if (is_end(deliveries[i]->outcome))
-			continue;
-		put_rest(&arrays, deliveries[i]);
-		rest++;
+	if (list->count == 0)
+		return DB_OK;
+	arrays_init(&arrays, 6);
+	put_claims(&arrays, list);
+	for (int i = 0; i < list->count; i++) {
+		const struct delivery *d = list->all[i];
+		bool retry = d->outcome == DELIVERY_RETRY;
+
+		db_array_put_int(&arrays.column[3], retry ? d->delay_ms : 0);
+		db_array_put_int(&arrays.column[4], retry && d->charged ? 1 : 0);
+		db_array_put(&arrays.column[5], d->reason ? d->reason : "");
 	}
+	db_params_init(&params);
 	arrays_end(&arrays, &params);
-	status = rest > 0 ? db_query(db, DB_Q_DELIVERY_PUT_BACK, &params, &result) : DB_OK;
-	if (status == DB_OK && result)
+	status = db_query(db, DB_Q_DELIVERY_PUT_BACK, &params, &result);
+	if (status == DB_OK)
 		*written += (int)db_affected(result);
 	db_result_free(result);
 	arrays_fini(&arrays);
 	return status;
 }
 
+/* Moves those that ended to the front. How many. */
+static int part(struct delivery **deliveries, int count)
+{
+	int ends = 0;
+
+	for (int i = 0; i < count; i++)
+		if (is_end(deliveries[i])) {
+			struct delivery *d = deliveries[i];
+
+			deliveries[i] = deliveries[ends];
+			deliveries[ends++] = d;
+		}
+	return ends;
+}
+
 enum db_status queue_write_back(struct db *db, struct delivery *const *deliveries, int count, int64_t now, int *stale)
 {
-	int written = 0;
-	enum db_status status = write_ends(db, deliveries, count, now, &written);
+	struct list all = list_make(deliveries, count);
+	int ended = part(all.all, count), written = 0;
+	struct list ends = list_make(all.all, ended), rest = list_make(all.all + ended, count - ended);
+	enum db_status status = write_ends(db, &ends, now);
 
 	if (status == DB_OK)
-		status = put_back(db, deliveries, count, &written);
+		status = put_back(db, &rest, &written);
 	if (status == DB_OK)
-		*stale = count - written;
+		*stale = count - ends.count - written;
+	free(ends.all);
+	free(rest.all);
+	free(all.all);
 	return status;
 }
 
 enum db_status queue_renew(struct db *db, struct delivery *const *deliveries, int count, int64_t lease_ms)
 {
+	struct list list = list_make(deliveries, count);
 	struct db_params params;
 	struct arrays arrays;
 	enum db_status status;
 
-	arrays_init(&arrays, 2);
-	for (int i = 0; i < count; i++) {
-		db_array_put_int(&arrays.column[0], deliveries[i]->queue_id);
-		db_array_put_int(&arrays.column[1], deliveries[i]->attempt);
-	}
+	arrays_init(&arrays, 3);
+	put_claims(&arrays, &list);
+	db_params_init(&params);
 	arrays_end(&arrays, &params);
 	db_param_int(&params, lease_ms);
 	status = db_query(db, DB_Q_DELIVERY_RENEW, &params, NULL);
 	arrays_fini(&arrays);
+	free(list.all);
 	return status;
 }
 

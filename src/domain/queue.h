@@ -64,6 +64,9 @@ struct delivery {
 	const char *id;
 	const char *subscription_id;
 	const char *request_id;
+	const char *run_id;            /* "0" for none */
+	const char *resend_request_id; /* "0" for none */
+	const char *created_at;
 
 	bool has_subscription; /* false: it was deleted meanwhile, and the rest is empty */
 	bool active, completed;
@@ -94,6 +97,7 @@ struct delivery {
 	char *reason;      /* owned; of FAILED, NO_RECIPIENT, CANCELLED and RETRY */
 	int64_t delay_ms;  /* of RETRY */
 	bool charged;      /* of RETRY */
+	bool taken_out, ends; /* marks of the write-back */
 };
 void delivery_free(struct delivery *); /* NULL does nothing */
 /* Keeps a copy of a reason, at most 500 bytes of it and only valid UTF-8. */
@@ -115,7 +119,7 @@ enum db_status queue_claim(struct db *, const struct queue_stmt *, int64_t lease
 
 /*
  * Writes results back: those that ended leave the queue for the history, their subscriptions advance, the
- * others go back to the queue. A result whose delivery was claimed again meanwhile is dropped; *stale counts
+ * others go back to the queue. Outcomes are set. A result whose delivery was claimed again meanwhile is dropped; *stale counts
  * these. now: clock_now(). In a transaction of queue_begin.
  */
 enum db_status queue_write_back(struct db *, struct delivery *const *, int count, int64_t now, int *stale);
