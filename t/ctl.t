@@ -80,7 +80,8 @@ subtest 'verify' => sub {
 	$stack->sql("INSERT INTO delivery_queue (subscription_id, lease_until) VALUES ('$id', now() - interval '2 minutes')");
 	$stack->sql("INSERT INTO delivery (delivery_id, subscription_id, messageset_id, sequence_number, lang, run_id, kind, state, tries, created_at, finished_at)
 		SELECT gen_random_uuid(), '$id', 9001, 1, 'eng_ZA', 9001, 'next', 'sent', 0, now(), now() FROM generate_series(1, 2)");
-	$stack->sql("UPDATE subscription SET completed = true, active = false, process_status = 2, next_sequence_number = 7 WHERE id = '$id'");
+	$stack->sql("UPDATE subscription SET completed = true, active = false, process_status = 2, next_sequence_number = 7,
+		updated_at = (SELECT max(finished_at) FROM delivery WHERE subscription_id = '$id') WHERE id = '$id'");
 	my %violations = map { $_->{name} => $_->{violations} } @{ SBM::Stack::json_of(says(['verify', '--json'], 1, qr/lease_in_time/, 'so are others')) };
 	is_deeply(\%violations, { delivered_once => 1, ready_has_schedule => 0, lease_in_time => 1, completed_at_end => 1, run_adds_up => 1 }, 'each by its own rule');
 	$stack->sql("DELETE FROM delivery WHERE subscription_id = '$id'; DELETE FROM delivery_queue WHERE subscription_id = '$id'; DELETE FROM subscription WHERE id = '$id'; DELETE FROM messageset WHERE id = 9001; DELETE FROM schedule WHERE id = 9001");
