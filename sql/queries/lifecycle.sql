@@ -55,15 +55,17 @@ WHERE active
 ORDER BY id
 LIMIT 5000
 
--- Subscriptions that were deleted meanwhile are left out.
 -- name: find_behind_insert
 INSERT INTO behind_subscription (subscription_id, messages_behind, current_messageset_id, current_sequence_number,
     expected_messageset_id, expected_sequence_number, created_at)
-SELECT s.id, b.messages_behind, b.current_set, b.current_number, b.expected_set, b.expected_number, $7
+SELECT id, messages_behind, current_set, current_number, expected_set, expected_number, $7
 FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[])
     AS b (id, messages_behind, current_set, current_number, expected_set, expected_number)
-JOIN subscription s ON s.id = b.id
-FOR KEY SHARE OF s
+
+-- Of subscriptions that were deleted during the computation, when nobody saw these rows.
+-- name: find_behind_drop_orphans
+DELETE FROM behind_subscription b
+WHERE NOT EXISTS (SELECT FROM subscription s WHERE s.id = b.subscription_id)
 
 -- name: estimate_clear
 UPDATE estimated_send

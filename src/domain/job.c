@@ -140,6 +140,17 @@ static enum db_status prepare(struct find_behind *f)
 	return DB_OK;
 }
 
+static enum db_status drop_orphans(struct find_behind *f)
+{
+	struct db_result *gone = NULL;
+	enum db_status status = db_query(f->db, DB_Q_FIND_BEHIND_DROP_ORPHANS, NULL, &gone);
+
+	if (status == DB_OK)
+		f->result->behind -= db_affected(gone);
+	db_result_free(gone);
+	return status;
+}
+
 static enum db_status replace_rows(struct find_behind *f)
 {
 	bool more = true;
@@ -151,7 +162,7 @@ static enum db_status replace_rows(struct find_behind *f)
 		status = db_query(f->db, DB_Q_FIND_BEHIND_CLEAR, NULL, NULL);
 	while (status == DB_OK && more)
 		status = run_chunk(f, &more);
-	return status;
+	return status == DB_OK ? drop_orphans(f) : status;
 }
 
 enum db_status find_behind_run(struct db *db, int64_t now, struct find_behind_result *result)

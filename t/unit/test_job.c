@@ -71,7 +71,13 @@ static void test_find_behind(void)
 	is_int(find_behind_run(db, now, &found), DB_OK, "a loop of sets and a schedule that cannot be read");
 	is_int(found.skipped, 2, "are told");
 	is_str(ask(behind_rows), "behind 2 7 1 8 1", "and the loop is counted once around");
+	run("DELETE FROM messageset WHERE id = 8");
+	is_str(ask(behind_rows), "", "a message set that is deleted takes its rows with it");
+	run("UPDATE subscription SET messageset_id = 1");
+	find_behind_run(db, now, &found);
+	is_str(ask("SELECT count(*) > 0 FROM behind_subscription"), "t", "somebody is behind");
 	run("DELETE FROM subscription");
+	is_str(ask("SELECT count(*) FROM behind_subscription"), "0", "and so does a subscription");
 	is_int(find_behind_run(db, now, &found), DB_OK, "no subscription at all");
 	is_int(found.looked_at + found.behind, 0, "none behind");
 }
