@@ -6,6 +6,7 @@
 #include "base/proc.h"
 #include "base/settings.h"
 #include "domain/schema.h"
+#include "domain/zone.h"
 #include "io/db.h"
 #include "io/fcgi.h"
 
@@ -124,6 +125,7 @@ static int supervise(void)
 	raise_file_limit();
 	if (listen_both() != 0 || proc_drop_privileges(setting_str(SETTING_USER)) != 0 || check_schema() != 0)
 		return 1;
+	zone_check();
 	log_info("starting", log_str("version", PACKAGE_VERSION), log_str("settings", settings_path()));
 	return proc_run(&config);
 }

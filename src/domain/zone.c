@@ -10,12 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ZONE_DIR "/usr/share/zoneinfo"
 #define ZONE_NAME_MAX 64
 #define ZONE_FILE_MAX 65536
 #define ZONE_LAST_YEAR 2400
 #define MINUTES_OF_DAY 1440
+
+/* A zone that every time zone database has. */
+#define ZONE_PROBE ZONE_DIR "/Africa/Johannesburg"
 
 static struct zone *zones;
 
@@ -414,4 +418,11 @@ const struct zone_span *zone_span_at(const struct zone *zone, int64_t minute)
 int64_t zone_local(const struct zone *zone, int64_t minute)
 {
 	return minute + zone_span_at(zone, minute)->offset;
+}
+
+void zone_check(void)
+{
+	if (access(ZONE_PROBE, R_OK))
+		log_warn("there is no time zone database; schedules can be in UTC only, and those in another zone never fire; install the package tzdata",
+			log_str("directory", ZONE_DIR));
 }

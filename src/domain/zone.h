@@ -27,6 +27,8 @@ struct zone {
  * for the API's user) when there is none. It lives for ever. UTC needs no file.
  */
 const struct zone *zone_find(const char *name, char *error, size_t error_size);
+/* Logs a warning when the system has no zones but UTC. To be called at start. */
+void zone_check(void);
 /* The span that holds at a UTC minute. */
 const struct zone_span *zone_span_at(const struct zone *, int64_t minute);
 int64_t zone_local(const struct zone *, int64_t minute);
