@@ -127,16 +127,14 @@ sub read_env {
 	delete $self->{http};
 }
 
-# Stops the stack and looks at what it leaves. The last call of a test. verify => 0 when its own doings broke the invariants.
+# Stops the stack and looks at what it leaves. The last call of a test.
 sub finish {
-	my ($self, %option) = @_;
+	my ($self) = @_;
 	return if $self->{finished}++;
 	$self->{sink}->stop if $self->{sink};
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	if ($option{verify} // 1) {
-		my ($broken, $rules) = $self->ctl('verify');
-		is($broken, 0, 'all invariants hold') or diag($rules);
-	}
+	my ($broken, $rules) = $self->ctl('verify');
+	is($broken, 0, 'all invariants hold') or diag($rules);
 	my ($status, $output) = $self->stack('stop', "$self->{dir}/stack");
 	is($status, 0, 'the stack stops') or diag($output);
 	is_deeply([$self->left_running], [], 'nothing is left running');
