@@ -386,6 +386,12 @@ tame_numbers(const char *text, size_t n, struct buf *out)
 static json_t *
 load(const char *text, size_t n, json_error_t *e)
 {
+	/* jansson loses a NUL that stands right behind a number or a word. */
+	if (memchr(text, '\0', n) != NULL) {
+		memset(e, 0, sizeof(*e));
+		snprintf(e->text, sizeof(e->text), "NUL characters are not allowed");
+		return NULL;
+	}
 	return json_loadb(text, n, JSON_DECODE_ANY, e);
 }
 

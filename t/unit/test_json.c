@@ -49,6 +49,8 @@ static void test_refused(void)
 		is_str(error, refused[i].error, refused[i].name);
 	}
 	is_int(json_read("\"a\0b\"", 5, &value, error, sizeof(error)), JSON_SYNTAX, "a raw NUL");
+	is_int(json_read("[null\0,1\0]", 10, &value, error, sizeof(error)), JSON_SYNTAX, "a NUL behind a word");
+	is_int(json_read("1\0", 2, &value, error, sizeof(error)), JSON_SYNTAX, "a NUL behind a number");
 	is_int(json_read("\"\\u0000\"", 8, &value, error, sizeof(error)), JSON_SYNTAX, "an escaped NUL");
 	is_int(json_read("\"\\ud800\"", 8, &value, error, sizeof(error)), JSON_SYNTAX, "half a surrogate pair");
 	ok(*error, "and a word about it");
