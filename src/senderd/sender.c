@@ -513,7 +513,8 @@ static void tend_timers(struct sender *sender, int64_t now)
 	way_release_stale(sender, now);
 }
 
-static void step(struct sender *sender)
+/* True when there is more to do at once. */
+static bool step(struct sender *sender)
 {
 	int64_t now = clock_monotonic_ms();
 	bool claims;
@@ -521,13 +522,15 @@ static void step(struct sender *sender)
 	tend_timers(sender, now);
 	/* Nothing more is sent while its result could not be written down. */
 	if (now < sender->db_again_ms)
-		return;
+		return false;
 	if (!sender->db_wait_ms)
 		way_pump(sender);
 	way_flush_outlog(sender);
 	claims = wants_claim(sender, now);
-	if (claims || wants_write_back(sender, now))
-		exchange(sender, claims);
+	if (!claims && !wants_write_back(sender, now))
+		return false;
+	exchange(sender, claims);
+	return true;
 }
 
 /* Ends in order: what has not begun goes back, what is under way may end, all is written back. */
@@ -542,8 +545,7 @@ static int drain(struct sender *sender)
 			break;
 		fetch_run(sender->fetch);
 		way_release_unstarted(sender);
-		step(sender);
-		if (held(sender))
+		if (!step(sender) && held(sender))
 			wait_for_something(sender, earlier(deadline - now, 100));
 	}
 	/* The calls end with the process: somebody else may try them again, with the same key, at once. */
@@ -573,8 +575,7 @@ int sender_run(int index)
 	sender_init(sender, index);
 	while (!proc_stopping()) {
 		fetch_run(sender->fetch);
-		step(sender);
-		if (!proc_stopping())
+		if (!step(sender) && !proc_stopping())
 			wait_for_something(sender, INT64_MAX);
 	}
 	status = drain(sender);
