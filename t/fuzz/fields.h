@@ -70,6 +70,7 @@ fuzz_read_body(const struct req *r, uint8_t which)
 	const struct resource *resource = resources[which >= '0' && which <= '9' ? (which - '0') % 5 : 0];
 	const json_t *data = json_object_get(r->body, "data");
 
+	fuzz_settings();
 	if (which == 'e')
 		fuzz_read_fields(r, token_email_fields, false, r->body, NULL, NULL);
 	else if (which == 'l')

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/assert.h"
+#include "base/settings.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,18 @@ fuzz_arena(void)
 		arena = arena_create((size_t)64 << 20);
 	arena_reset(arena);
 	return arena;
+}
+
+/* The settings of a fresh install, for what asks them. */
+static inline void
+fuzz_settings(void)
+{
+	static bool loaded;
+	char error[256];
+
+	if (!loaded)
+		SBM_ASSERT(settings_load(NULL, error, sizeof(error)) == 0);
+	loaded = true;
 }
 
 /* The input as text, up to its first NUL, in memory that ends where it ends. */

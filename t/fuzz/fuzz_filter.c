@@ -35,19 +35,15 @@ read_filters(const struct req *request, const struct resource *resource)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static bool loaded;
 	struct arena *arena = fuzz_arena();
 	static const struct resource *const resources[] = {&subscription_resource, &message_resource, &messageset_resource};
 	struct req r = {.arena = arena, .host = "h", .scheme = "http", .path = "/"};
 	struct page page;
-	char error[256];
 
 	if (size == 0)
 		return 0;
 	r.query = fuzz_text(arena, data + 1, size - 1);
-	if (!loaded)
-		SBM_ASSERT(settings_load(NULL, error, sizeof(error)) == 0);
-	loaded = true;
+	fuzz_settings();
 	req_param(&r, "");
 	read_filters(&r, resources[data[0] >= '0' && data[0] <= '2' ? data[0] - '0' : 0]);
 	page_read(&r, &page);
