@@ -178,6 +178,37 @@ subtest 'the connection is lost after the schedule was made' => sub {
 	is_deeply([grep { $_ ne "PATCH /schedule/$there/" } @{ told() }], [], 'as a change');
 };
 
+subtest 'the scheduler has lost a schedule' => sub {
+	my $id = $stack->make('/schedule/', { minute => '14' })->{id};
+	in_step();
+	my $old = id_of($id);
+	$sink->forget;
+	$sink->behave(scheduler => { match => "$old|/schedule/ \$", status => 404 });
+	$stack->patch("/api/v1/schedule/$id/", { minute => '15' });
+	poll_until { $stack->value('SELECT count(*) FROM scheduler_call WHERE tries > 1') } 'an address where there is nothing at all is tried again';
+	is(scalar(grep { $_->{method} eq 'POST' } calls()), 0, 'without another schedule');
+	my $empty = '{"count": 0, "next": null, "previous": null, "results": []}';
+	$sink->behave(scheduler => { match => "$old", status => 404, list => $empty });
+	in_step();
+	is(scalar(grep { $_->{method} eq 'POST' } calls()), 1, 'when its list lacks it, it is made anew');
+	isnt(id_of($id), $old, 'with another id');
+	is(body((calls())[-1])->{cron_definition}, '15 * * * *', 'as it is now');
+	$sink->behave;
+};
+
+subtest 'the database goes away while a creation is under way' => sub {
+	$sink->forget;
+	$sink->behave(scheduler => { delay => 0.5 });
+	my $id = $stack->make('/schedule/', { minute => '16' })->{id};
+	poll_until { @{ told() } } 'the scheduler has it';
+	$stack->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sbm-senderd%'");
+	in_step();
+	is_deeply(told(), ['POST /schedule/'], 'its answer is kept') or diag(explain(told()));
+	is(id_of($id), answered_id((calls())[0]), 'and written as soon as that can be');
+	$sink->behave;
+	$stack->expect_log(qr/level=err.*(?:connection|terminat|administrator)/);
+};
+
 subtest 'the daemon is killed while a creation is under way' => sub {
 	my $there = '5c000000-0000-4000-8000-000000000043';
 	$sink->forget;
@@ -220,6 +251,30 @@ subtest 'the daemon is away' => sub {
 	in_step();
 	is_deeply([sort @{ crons() }], [map { "$_ 1 * * *" } 40 .. 48], 'then each schedule is made once, but the deleted one');
 	is_deeply([grep { !/^POST/ } @{ told() }], [], 'by one call each');
+};
+
+subtest 'a scheduler that is set and taken away by a reload' => sub {
+	my $conf = $stack->{env}{SBM_CONF};
+	my $text = SBM::Stack::slurp($conf);
+	my $reload = sub {
+		open my $out, '>', $conf or die "could not write \"$conf\": $!\n";
+		print $out $_[0];
+		close $out;
+		my %before = map { $_ => 1 } $stack->children('sbm-senderd'), $stack->children('sbm-api');
+		kill HUP => $stack->pid($_) for 'sbm-senderd', 'sbm-api';
+		poll_until { !grep { $before{$_} } $stack->children('sbm-senderd'), $stack->children('sbm-api') } 'all processes are new';
+	};
+	(my $without = $text) =~ s/^scheduler_url\b.*\n//m;
+	isnt($without, $text, 'the setting is taken away');
+	$reload->($without);
+	$sink->forget;
+	my $id = make_schedule($stack);
+	is(owed(), 0, 'nothing is owed');
+	poll_until { $stack->value("SELECT count(*) FROM schedule_tick WHERE schedule_id = $id") } 'the daemon is the scheduler';
+	$reload->($text);
+	$stack->patch("/api/v1/schedule/$id/", {});
+	in_step();
+	is_deeply(told(), ['POST /schedule/'], 'the scheduler is told as soon as there is one');
 };
 
 subtest 'sbmctl schedules sync' => sub {

@@ -258,7 +258,51 @@ static enum end create(struct syncer *s, struct owed *owed)
 	return END_RETRY;
 }
 
-static enum end change(struct syncer *s, struct owed *owed)
+/* The answer to a page of the list; owed->id takes what is found. */
+static enum end read_page(struct syncer *s, struct owed *owed, const char *endpoint, struct buf *query, enum scheduler_page *page)
+{
+	*page = SCHEDULER_PAGE_ODD;
+	if (s->reply.outcome == RETRY_OUTAGE || s->reply.outcome == RETRY_UNSURE)
+		return END_RETRY;
+	if (s->reply.outcome == RETRY_DONE)
+		*page = scheduler_read_page(s->reply.body, s->reply.body_length, endpoint, owed->id, query);
+	return END_DONE;
+}
+
+/*
+ * Looks in the scheduler's list for the schedule with our address. END_DONE: owed->id has what was found, and
+ * *page tells whether there was a list.
+ */
+static enum end look_up(struct syncer *s, struct owed *owed, enum scheduler_page *page)
+{
+	struct buf url, endpoint, query;
+	enum end end = END_DONE;
+
+	buf_init(&url, TEXT_MAX);
+	buf_init(&endpoint, TEXT_MAX);
+	buf_init(&query, TEXT_MAX / 2);
+	scheduler_put_endpoint(owed->schedule, &endpoint);
+	*page = SCHEDULER_PAGE_MORE;
+	for (int i = 0; end == END_DONE && *page == SCHEDULER_PAGE_MORE && i < PAGES_MAX; i++) {
+		buf_reset(&url);
+		scheduler_put_url(NULL, &url);
+		buf_puts(&url, buf_text(&query));
+		if (!hold(s, owed, false) || !call(s, owed, "GET", buf_text(&url), NULL))
+			end = END_LOST;
+		else
+			end = read_page(s, owed, buf_text(&endpoint), &query, page);
+	}
+	if (end == END_DONE)
+		log_info("looked for a schedule at the scheduler", log_int("schedule", owed->schedule),
+			log_str("scheduler_id", *owed->id ? owed->id : *page == SCHEDULER_PAGE_ODD ? "there is no list" : "none"));
+	buf_fini(&url);
+	buf_fini(&endpoint);
+	buf_fini(&query);
+	return end;
+}
+
+/* Changes, or switches off, the schedule of owed->id. */
+static enum end patch(struct syncer *s, struct owed *owed)
 {
 	struct buf url;
 	bool ended;
@@ -271,58 +315,52 @@ static enum end change(struct syncer *s, struct owed *owed)
 	buf_fini(&url);
 	if (!ended)
 		return END_LOST;
-	if (owed->gone && (s->reply.status == 404 || s->reply.status == 410)) {
-		log_warn("the scheduler does not know a schedule that was to be switched off", log_int("schedule", owed->schedule), log_str("scheduler_id", owed->id));
-		return END_DONE;
-	}
 	return s->reply.outcome == RETRY_DONE ? END_DONE : END_RETRY;
 }
 
-/* The answer to a page of the list. END_DONE: it was looked through, and owed->id has what was found. */
-static enum end read_page(struct syncer *s, struct owed *owed, const char *endpoint, struct buf *query, bool *more)
+/*
+ * The scheduler does not know the id. Whether it has lost the schedule, or is not the scheduler at all, its list
+ * tells: only when there is one is the schedule made anew.
+ */
+static enum end make_anew(struct syncer *s, struct owed *owed)
 {
-	*more = false;
-	if (s->reply.outcome == RETRY_OUTAGE || s->reply.outcome == RETRY_UNSURE)
-		return END_RETRY;
-	/* A scheduler that has no list: what is left is the Idempotency-Key. */
-	if (s->reply.outcome == RETRY_DONE)
-		*more = scheduler_read_page(s->reply.body, s->reply.body_length, endpoint, owed->id, query) == SCHEDULER_PAGE_MORE;
-	return END_DONE;
+	char id[UUID_TEXT_SIZE];
+	enum scheduler_page page;
+	enum end end;
+
+	memcpy(id, owed->id, sizeof id);
+	*owed->id = '\0';
+	end = look_up(s, owed, &page);
+	if (end != END_DONE)
+		return end;
+	if (page == SCHEDULER_PAGE_FOUND)
+		return patch(s, owed);
+	if (page == SCHEDULER_PAGE_END) {
+		log_warn("the scheduler has lost a schedule; making it anew", log_int("schedule", owed->schedule), log_str("scheduler_id", id));
+		return create(s, owed);
+	}
+	s->reply.outcome = RETRY_PERMANENT;
+	snprintf(s->reply.error, sizeof s->reply.error, "does not know %s, and has no list to look for it", id);
+	return END_RETRY;
 }
 
-/* Looks for what an earlier creation may have left there, by the address that it calls. */
-static enum end look_up(struct syncer *s, struct owed *owed)
+static enum end change(struct syncer *s, struct owed *owed)
 {
-	struct buf url, endpoint, query;
-	enum end end = END_DONE;
-	bool more = true;
+	enum end end = patch(s, owed);
 
-	buf_init(&url, TEXT_MAX);
-	buf_init(&endpoint, TEXT_MAX);
-	buf_init(&query, TEXT_MAX / 2);
-	scheduler_put_endpoint(owed->schedule, &endpoint);
-	for (int page = 0; end == END_DONE && more && page < PAGES_MAX; page++) {
-		buf_reset(&url);
-		scheduler_put_url(NULL, &url);
-		buf_puts(&url, buf_text(&query));
-		if (!hold(s, owed, false) || !call(s, owed, "GET", buf_text(&url), NULL))
-			end = END_LOST;
-		else
-			end = read_page(s, owed, buf_text(&endpoint), &query, &more);
-	}
-	if (end == END_DONE)
-		log_info("looked for a schedule whose creation had no clear end", log_int("schedule", owed->schedule),
-			log_str("scheduler_id", *owed->id ? owed->id : "none"));
-	buf_fini(&url);
-	buf_fini(&endpoint);
-	buf_fini(&query);
-	return end;
+	if (end != END_RETRY || (s->reply.status != 404 && s->reply.status != 410))
+		return end;
+	if (!owed->gone)
+		return make_anew(s, owed);
+	log_warn("the scheduler does not know a schedule that was to be switched off", log_int("schedule", owed->schedule), log_str("scheduler_id", owed->id));
+	return END_DONE;
 }
 
 static enum end carry_over(struct syncer *s, struct owed *owed)
 {
 	if (!*owed->id && owed->in_doubt) {
-		enum end end = look_up(s, owed);
+		enum scheduler_page page;
+		enum end end = look_up(s, owed, &page);
 
 		if (end != END_DONE)
 			return end;

@@ -62,6 +62,9 @@ UNIT_TESTS += t/unit/test_job
 t_unit_test_job_SOURCES = t/unit/test_job.c
 t_unit_test_job_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR=\"$(srcdir)\"
 t_unit_test_job_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)
+UNIT_TESTS += t/unit/test_scheduler_call
+t_unit_test_scheduler_call_SOURCES = t/unit/test_scheduler_call.c
+t_unit_test_scheduler_call_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)
 
 # io
 UNIT_TESTS += t/unit/test_json t/unit/test_digest

@@ -11,6 +11,7 @@ package SBM::Sink;
 #
 # A behaviour has: status, headers, body (text), delay (seconds before the answer), match (a regular expression
 # on path and body: only those), every (only one in so many), limit (only the first so many), and
+# list (what a GET of the scheduler answers, also where the rest does not apply),
 # hang, reset (take the request, then nothing or a reset connection).
 use strict;
 use warnings;
@@ -222,6 +223,10 @@ sub answer_to {
 		$answer{body} = $rule->{body} // '{"detail": "as it was told"}';
 	} elsif (defined $rule->{body}) {
 		$answer{body} = $rule->{body};
+	}
+	# The scheduler's list, whatever else it does.
+	if ($service eq 'scheduler' && $request->{method} eq 'GET' && defined $behaviour->{scheduler}{list}) {
+		@answer{qw(status body)} = (200, $behaviour->{scheduler}{list});
 	}
 	$answer{headers} = $rule->{headers} || {};
 	return (\%answer, $rule);
