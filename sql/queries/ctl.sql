@@ -76,13 +76,35 @@ ORDER BY seen_at DESC, name
 SELECT count(*),
     count(*) FILTER (WHERE due_at <= now() AND coalesce(lease_until, '-infinity') <= now()),
     count(*) FILTER (WHERE lease_until > now()),
-    count(*) FILTER (WHERE due_at > now() AND coalesce(lease_until, '-infinity') <= now()),
+    count(*) FILTER (WHERE due_at > now() AND gate IS NULL AND coalesce(lease_until, '-infinity') <= now()),
+    count(*) FILTER (WHERE gate IS NOT NULL),
     min(due_at) FILTER (WHERE due_at <= now() AND coalesce(lease_until, '-infinity') <= now()),
     round(extract(epoch FROM now() - min(due_at) FILTER (WHERE due_at <= now() AND coalesce(lease_until, '-infinity') <= now())))
 FROM delivery_queue
 
+-- name: status_holds
+SELECT h.id, h.scope, h.schedule_id, h.messageset_id, h.reason, h.created_at
+FROM hold h
+ORDER BY h.id
+
+-- Deliveries that wait at each gate.
+-- name: status_gates
+SELECT gate, count(*), min(gated_due_at)
+FROM delivery_queue
+WHERE gate IS NOT NULL
+GROUP BY gate
+ORDER BY gate
+
+-- name: status_held_runs
+SELECT id, schedule_id, minute, held_wanted, held_expected, held_at
+FROM run
+WHERE held_at IS NOT NULL
+    AND released_at IS NULL
+    AND fanned_at IS NULL
+ORDER BY id
+
 -- name: status_runs
-SELECT r.id, r.schedule_id, r.minute, r.source, CASE WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
+SELECT r.id, r.schedule_id, r.minute, r.source, CASE WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN 'held' WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
     r.queued, r.sent + x.sent, r.failed + x.failed, r.cancelled + x.cancelled, r.skipped,
     r.queued - r.sent - r.failed - r.cancelled - x.sent - x.failed - x.cancelled,
     round((r.sent + x.sent) / greatest(1, extract(epoch FROM $1::timestamptz - r.created_at)), 1),
@@ -122,7 +144,7 @@ ORDER BY kind
 
 -- name: run_list
 SELECT r.id, r.schedule_id, r.minute, r.source,
-    CASE WHEN r.finished_at IS NOT NULL THEN 'finished' WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
+    CASE WHEN r.finished_at IS NOT NULL THEN 'finished' WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN 'held' WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
     r.queued, r.sent + x.sent, r.failed + x.failed, r.cancelled + x.cancelled, r.skipped,
     r.queued - r.sent - r.failed - r.cancelled - x.sent - x.failed - x.cancelled,
     round((r.sent + x.sent) / greatest(1, extract(epoch FROM coalesce(r.finished_at, $1::timestamptz) - r.created_at)), 1),

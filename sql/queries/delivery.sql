@@ -75,37 +75,67 @@ SELECT (SELECT count(*) FROM taken),
 -- statistics do, and they are planned once. So they leave the planner no choice of order: rows are found by
 -- = ANY of a list, or by LATERAL subqueries with OFFSET 0, and never by a join that could begin with the table.
 
--- The number of LIMIT is replaced by the setting batch.
+-- What is held is picked once, and put where no further claim comes across it; while everything is held nothing
+-- is picked. The number of LIMIT is replaced by the setting batch.
 -- name: delivery_claim
-WITH picked AS (
-    SELECT subscription_id
-    FROM delivery_queue
-    WHERE (due_at, id) > ($1::timestamptz, $2::bigint)
-        AND due_at <= now()
-        AND (lease_until IS NULL OR lease_until < now())
-    ORDER BY due_at, id
+WITH picked AS MATERIALIZED (
+    SELECT q.subscription_id,
+        CASE
+            WHEN EXISTS (SELECT FROM hold) THEN (
+                SELECT 'hold ' || min(h.id)
+                FROM subscription s
+                JOIN hold h ON h.schedule_id = s.schedule_id
+                    OR h.messageset_id = s.messageset_id
+                WHERE s.id = q.subscription_id
+            )
+        END AS gate
+    FROM delivery_queue q
+    WHERE (q.due_at, q.id) > ($1::timestamptz, $2::bigint)
+        AND q.due_at <= now()
+        AND (q.lease_until IS NULL OR q.lease_until < now())
+        AND NOT EXISTS (SELECT FROM hold WHERE scope = 'all')
+    ORDER BY q.due_at, q.id
     LIMIT 500
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF q SKIP LOCKED
 ),
 claimed AS (
     UPDATE delivery_queue
     SET attempt = attempt + 1,
         lease_until = now() + $3::bigint * interval '1 millisecond'
-    WHERE subscription_id = ANY (ARRAY(SELECT subscription_id FROM picked))
+    WHERE subscription_id = ANY (ARRAY(SELECT subscription_id FROM picked WHERE gate IS NULL))
     RETURNING id, delivery_id, subscription_id, run_id, kind, resend_request_id, request_id, created_at, due_at, tries, attempt
+),
+aside AS (
+    UPDATE delivery_queue q
+    SET attempt = attempt + 1,
+        lease_until = NULL,
+        due_at = 'infinity',
+        gate = (SELECT p.gate FROM picked p WHERE p.subscription_id = q.subscription_id),
+        gated_due_at = due_at
+    WHERE subscription_id = ANY (ARRAY(SELECT subscription_id FROM picked WHERE gate IS NOT NULL))
+    RETURNING id, delivery_id, subscription_id, run_id, kind, resend_request_id, request_id, created_at, gated_due_at, tries, attempt
 )
 SELECT c.id, c.due_at, c.attempt, c.tries, c.kind, c.delivery_id, c.subscription_id, coalesce(c.request_id, ''),
     coalesce(c.run_id, 0), coalesce(c.resend_request_id, 0), c.created_at,
     s.id IS NOT NULL, s.active, s.completed, s.process_status, s.identity, s.lang, s.messageset_id, s.sequence_number,
     s.to_addr, s.prepend, t.content_type, coalesce(t.channel, ''), t.short_name,
-    m.id, m.text_content, m.metadata, coalesce(b.content, '')
-FROM claimed c
+    m.id, m.text_content, m.metadata, coalesce(b.content, ''),
+    s.timezone, c.held
+FROM (
+    SELECT *, false AS held
+    FROM claimed
+    UNION ALL
+    SELECT *, true
+    FROM aside
+) c
 LEFT JOIN LATERAL (
     SELECT id, active, completed, process_status, identity, lang, messageset_id,
         CASE WHEN c.kind = 'resend' THEN greatest(next_sequence_number - 1, 1) ELSE next_sequence_number END AS sequence_number,
-        metadata ->> 'to_addr' AS to_addr, metadata ->> 'prepend_next_delivery' AS prepend
+        metadata ->> 'to_addr' AS to_addr, metadata ->> 'prepend_next_delivery' AS prepend,
+        CASE WHEN $4::boolean THEN (SELECT timezone FROM schedule WHERE schedule.id = subscription.schedule_id) END AS timezone
     FROM subscription
     WHERE id = c.subscription_id
+        AND NOT c.held
     OFFSET 0
 ) s ON true
 LEFT JOIN LATERAL (
@@ -259,10 +289,13 @@ WHERE d.sent
 UPDATE delivery_queue
 SET lease_until = NULL,
     due_at = CASE
+        WHEN ($7::text[])[width_bucket(subscription_id, $1::uuid[])] IS NOT NULL THEN 'infinity'
         WHEN ($4::bigint[])[width_bucket(subscription_id, $1::uuid[])] > 0
             THEN now() + ($4::bigint[])[width_bucket(subscription_id, $1::uuid[])] * interval '1 millisecond'
         ELSE due_at
     END,
+    gate = ($7::text[])[width_bucket(subscription_id, $1::uuid[])],
+    gated_due_at = CASE WHEN ($7::text[])[width_bucket(subscription_id, $1::uuid[])] IS NOT NULL THEN due_at END,
     tries = tries + ($5::smallint[])[width_bucket(subscription_id, $1::uuid[])],
     last_error = coalesce(nullif(($6::text[])[width_bucket(subscription_id, $1::uuid[])], ''), last_error)
 WHERE subscription_id = ANY ($1::uuid[])
@@ -281,6 +314,7 @@ WHERE subscription_id = ANY ($1::uuid[])
 SELECT ceil(extract(epoch FROM due_at - now()) * 1000)::bigint
 FROM delivery_queue
 WHERE due_at > now()
+    AND due_at < 'infinity'
 ORDER BY due_at, id
 LIMIT 1
 

@@ -15,9 +15,10 @@ WHERE schedule_id = $1::bigint
     AND minute = $2
 
 -- name: run_fanning
-SELECT id
+SELECT id, fanned_to IS NULL AND released_at IS NULL
 FROM run
 WHERE fanned_at IS NULL
+    AND (held_at IS NULL OR released_at IS NOT NULL)
 ORDER BY id
 LIMIT 100
 
@@ -49,6 +50,67 @@ WHERE finished_at IS NULL
 RETURNING id, schedule_id, minute, queued, skipped, sent, failed, cancelled,
     (extract(epoch FROM $1 - created_at) * 1000)::bigint
 
+-- Holds a run that has not begun when its schedule has more than $2 times as many subscriptions for it as the
+-- largest of the last five runs had deliveries, and more than $3. Without a run before there is nothing to expect.
+-- name: run_judge
+WITH firing AS (
+    SELECT id, schedule_id, created_at
+    FROM run
+    WHERE id = $1::bigint
+        AND fanned_to IS NULL
+        AND fanned_at IS NULL
+        AND held_at IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+usual AS (
+    SELECT max(queued) AS queued
+    FROM (
+        SELECT r.queued
+        FROM run r
+        JOIN firing f ON r.schedule_id = f.schedule_id
+        WHERE r.finished_at IS NOT NULL
+        ORDER BY r.minute DESC
+        LIMIT 5
+    ) last
+),
+wanted AS (
+    SELECT count(*) AS subscriptions
+    FROM firing f
+    JOIN subscription s ON s.schedule_id = f.schedule_id
+        AND s.active
+        AND NOT s.completed
+    WHERE s.process_status = 0
+        AND (s.created_at <= f.created_at OR s.created_at > $4::timestamptz + interval '1 minute')
+)
+UPDATE run r
+SET held_at = $4::timestamptz,
+    held_wanted = w.subscriptions,
+    held_expected = u.queued
+FROM firing f
+CROSS JOIN usual u
+CROSS JOIN wanted w
+WHERE r.id = f.id
+    AND w.subscriptions > $3::bigint
+    AND w.subscriptions > u.queued * $2::bigint
+RETURNING r.schedule_id, w.subscriptions, u.queued
+
+-- name: run_release
+UPDATE run
+SET released_at = $2
+WHERE id = $1
+    AND held_at IS NOT NULL
+    AND released_at IS NULL
+    AND fanned_at IS NULL
+
+-- A held run that is not to be sent ends with nothing queued.
+-- name: run_cancel
+UPDATE run
+SET fanned_at = $2
+WHERE id = $1
+    AND held_at IS NOT NULL
+    AND released_at IS NULL
+    AND fanned_at IS NULL
+
 -- A run whose next chunk we make now; none when another daemon is at it.
 -- name: run_take
 SELECT schedule_id, coalesce(request_id, ''), created_at, coalesce(fanned_to, '00000000-0000-0000-0000-000000000000'),
@@ -56,10 +118,12 @@ SELECT schedule_id, coalesce(request_id, ''), created_at, coalesce(fanned_to, '0
 FROM run
 WHERE id = $1::bigint
     AND fanned_at IS NULL
+    AND (held_at IS NULL OR released_at IS NOT NULL)
 FOR NO KEY UPDATE SKIP LOCKED
 
 -- The next chunk of a run: its schedule's subscriptions in the order of their ids. Those made since the run
 -- was fired are none of its; one that says to be from the future is, for then somebody set the clock back.
+-- What is held is put into the queue where no claim comes across it.
 --   $1 run, $2 schedule, $3 where the chunk before ended, $4 whether this is the first, $5 when the run was
 --   fired, $6 now, $7 request id
 -- The number of LIMIT is replaced by the setting fanout_chunk. The schedule's condition is a range, so that
@@ -67,6 +131,14 @@ FOR NO KEY UPDATE SKIP LOCKED
 -- name: run_fan_out
 WITH looked_at AS MATERIALIZED (
     SELECT s.id,
+        CASE
+            WHEN EXISTS (SELECT FROM hold) THEN (
+                SELECT 'hold ' || min(h.id)
+                FROM hold h
+                WHERE h.schedule_id = s.schedule_id
+                    OR h.messageset_id = s.messageset_id
+            )
+        END AS gate,
         s.process_status = 0 AND (s.created_at <= $5::timestamptz OR s.created_at > $6::timestamptz + interval '1 minute') AS wanted
     FROM subscription s
     WHERE s.active
@@ -78,8 +150,9 @@ WITH looked_at AS MATERIALIZED (
     LIMIT 5000
 ),
 queued AS (
-    INSERT INTO delivery_queue (subscription_id, run_id, request_id, created_at)
-    SELECT id, $1::bigint, nullif($7::text, ''), $6::timestamptz
+    INSERT INTO delivery_queue (subscription_id, run_id, request_id, created_at, due_at, gate, gated_due_at)
+    SELECT id, $1::bigint, nullif($7::text, ''), $6::timestamptz, CASE WHEN gate IS NULL THEN now() ELSE 'infinity' END,
+        gate, CASE WHEN gate IS NOT NULL THEN now() END
     FROM looked_at
     WHERE wanted
     ON CONFLICT (subscription_id) DO NOTHING

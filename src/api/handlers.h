@@ -37,6 +37,10 @@ int progress_list_deliveries(struct req *);
 int progress_list_runs(struct req *);
 int progress_show_run(struct req *);
 
+/* hold.c: runs that are held for their size */
+int hold_release_run(struct req *);
+int hold_cancel_run(struct req *);
+
 /* outlook.c: what is to come */
 extern const struct route_param outlook_params[];
 int outlook_list_upcoming(struct req *);

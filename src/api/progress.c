@@ -58,8 +58,8 @@ progress_list_deliveries(struct req *r)
 	return arg_subscription(r, uuid, &row) < 0 ? -1 : list_answer(r, &list);
 }
 
-/* Columns of the run statements; the last one is its duration in microseconds. */
-enum { RUN_ID, RUN_SENT = 9, RUN_FAILED = 10, RUN_TOOK = 13 };
+/* Columns of the run statements; RUN_TOOK is its duration in microseconds. */
+enum { RUN_ID, RUN_SENT = 9, RUN_FAILED = 10, RUN_TOOK = 13, RUN_HELD_AT, RUN_HELD_WANTED, RUN_HELD_EXPECTED, RUN_RELEASED_AT };
 
 static void
 put_run(struct req *r, const struct db_result *rows, int row)
@@ -68,6 +68,8 @@ put_run(struct req *r, const struct db_result *rows, int row)
 		{"id", 'n', RUN_ID}, {"schedule", 'n', 1}, {"minute", 't', 2}, {"source", 's', 3}, {"created_at", 't', 4},
 		{"fanned_at", 't', 5}, {"finished_at", 't', 6}, {"queued", 'n', 7}, {"skipped", 'n', 8},
 		{"sent", 'n', RUN_SENT}, {"failed", 'n', RUN_FAILED}, {"cancelled", 'n', 11}, {"request_id", 's', 12},
+		{"held_at", 't', RUN_HELD_AT}, {"held_messages", 'n', RUN_HELD_WANTED}, {"held_expected", 'n', RUN_HELD_EXPECTED},
+		{"released_at", 't', RUN_RELEASED_AT},
 		{0},
 	};
 	int64_t done = db_int(rows, row, RUN_SENT) + db_int(rows, row, RUN_FAILED), took = db_int(rows, row, RUN_TOOK);

@@ -4,6 +4,7 @@
 #include "rest/resource.h"
 
 /* The table resources, each in the file of its name. */
+extern const struct resource hold_resource;
 extern const struct resource schedule_resource;
 extern const struct resource messageset_resource;
 extern const struct resource message_resource;

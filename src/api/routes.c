@@ -78,6 +78,17 @@ const struct route api_routes[] = {
 	    .methods = {[REQ_GET] = {.handle = progress_show_run, .status = 200, .summary = "How far a run has come",
 	                    .answer = "Run"}}},
 
+	{.pattern = "/api/v1/runs/{id}/release/", .name = "Run Release", .permission = ROUTE_STAFF,
+	    .methods = {[REQ_POST] = {.handle = hold_release_run, .status = 200, .summary = "Lets a run be sent that is held for its size",
+	                    .answer = "Run"}}},
+	{.pattern = "/api/v1/runs/{id}/cancel/", .name = "Run Cancel", .permission = ROUTE_STAFF,
+	    .methods = {[REQ_POST] = {.handle = hold_cancel_run, .status = 200, .summary = "Ends a run unsent that is held for its size",
+	                    .answer = "Run"}}},
+	{.pattern = "/api/v1/holds/", .name = "Hold List", .description = "Pauses: of everything, a schedule or a message set.",
+	    .permission = ROUTE_STAFF, .resource = &hold_resource},
+	{.pattern = "/api/v1/holds/{id}/", .name = "Hold Instance", .description = "Pauses: of everything, a schedule or a message set.",
+	    .permission = ROUTE_STAFF, .resource = &hold_resource},
+
 	{.pattern = "/api/v1/failed-tasks/", .name = "Failed Task List",
 	    .methods = {[REQ_GET] = {.handle = trouble_list_failed, .status = 200, .summary = "The failed tasks, newest first",
 	                    .answer = "FailedTaskList"},

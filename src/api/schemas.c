@@ -5,6 +5,7 @@
 #define ID "{\"type\":\"integer\",\"minimum\":1}"
 #define ID_OR_NULL "{\"type\":[\"integer\",\"null\"]}"
 #define COUNT "{\"type\":\"integer\",\"minimum\":0}"
+#define COUNT_OR_NULL "{\"type\":[\"integer\",\"null\"],\"minimum\":0}"
 #define TEXT "{\"type\":\"string\"}"
 #define TEXT_OR_NULL "{\"type\":[\"string\",\"null\"]}"
 #define BOOLEAN "{\"type\":\"boolean\"}"
@@ -74,7 +75,8 @@ const struct openapi_schema api_schemas[] = {
 		KEY("source", "{\"enum\":[\"api\",\"scheduler\",\"admin\"]}") "," KEY("created_at", TIME) ","
 		KEY("fanned_at", TIME_OR_NULL) "," KEY("finished_at", TIME_OR_NULL) "," KEY("queued", COUNT) ","
 		KEY("skipped", COUNT) "," KEY("sent", COUNT) "," KEY("failed", COUNT) "," KEY("cancelled", COUNT) ","
-		KEY("request_id", TEXT_OR_NULL) "," KEY("per_second", "{\"type\":\"number\"}"))},
+		KEY("request_id", TEXT_OR_NULL) "," KEY("held_at", TIME_OR_NULL) "," KEY("held_messages", COUNT_OR_NULL) ","
+		KEY("held_expected", COUNT_OR_NULL) "," KEY("released_at", TIME_OR_NULL) "," KEY("per_second", "{\"type\":\"number\"}"))},
 	{"UpcomingMessage", OBJECT(
 		KEY("date", TIME) "," KEY("schedule", ID) "," KEY("messageset", ID) "," KEY("messageset_name", TEXT) ","
 		KEY("sequence_number", "{\"type\":\"integer\"}") "," KEY("lang", TEXT) "," KEY("message", ID_OR_NULL) ","

@@ -86,6 +86,50 @@ static int hex_digit(char c)
 	return -1;
 }
 
+static int parse_time_of_day(const char *text, int *minute)
+{
+	for (int i = 0; i < 5; i++)
+		if (i == 2 ? text[i] != ':' : text[i] < '0' || text[i] > '9')
+			return -1;
+	*minute = ((text[0] - '0') * 10 + text[1] - '0') * 60 + (text[3] - '0') * 10 + text[4] - '0';
+	return text[3] < '6' && *minute < 24 * 60 ? 0 : -1;
+}
+
+int parse_window(const char *text, int *from, int *until)
+{
+	int a, b;
+
+	if (strlen(text) != strlen("08:00-20:00") || text[5] != '-' || parse_time_of_day(text, &a) || parse_time_of_day(text + 6, &b) || a == b)
+		return -1;
+	*from = a;
+	*until = b;
+	return 0;
+}
+
+int parse_rate(const char **text, struct rate *rate)
+{
+	const char *p = *text + strspn(*text, ", \t");
+	size_t name = strcspn(p, "=, \t"), number;
+	char digits[16];
+
+	*text = p;
+	if (!*p)
+		return 0;
+	if (name == 0 || name >= sizeof(rate->name) || p[name] != '=')
+		return -1;
+	number = strcspn(p + name + 1, ", \t");
+	if (number >= sizeof(digits))
+		return -1;
+	memcpy(digits, p + name + 1, number);
+	digits[number] = '\0';
+	if (parse_int(digits, 1, RATE_MAX, &rate->number))
+		return -1;
+	memcpy(rate->name, p, name);
+	rate->name[name] = '\0';
+	*text = p + name + 1 + number;
+	return 1;
+}
+
 int parse_uuid(const char *text, char out[UUID_TEXT_SIZE])
 {
 	static const char hex[] = "0123456789abcdef";

@@ -14,6 +14,18 @@ int parse_size(const char *text, int64_t *out);
 /* Milliseconds: digits and an optional ms, s, m, h or d; a bare number is seconds. */
 int parse_duration(const char *text, int64_t *out);
 
+/* Hours of a day, "08:00-20:00": two different times as minutes of the day, 0..1439. */
+int parse_window(const char *text, int *from, int *until);
+
+#define RATE_NAME_SIZE 65
+#define RATE_MAX 1000000
+struct rate {
+	char name[RATE_NAME_SIZE];
+	int64_t number; /* 1..RATE_MAX */
+};
+/* The next NAME=number at *text, which moves behind it; blanks and commas separate. 1, 0 at the end, -1 when it is none. */
+int parse_rate(const char **text, struct rate *);
+
 #define UUID_TEXT_SIZE 37
 /* 32 hex digits, bare or as 8-4-4-4-12, in either case; out: lower case with hyphens and a NUL. */
 int parse_uuid(const char *text, char out[UUID_TEXT_SIZE]);

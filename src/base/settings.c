@@ -193,6 +193,12 @@ const char *setting_allowed(enum setting setting, char *out, size_t size)
 		snprintf(out, size, "%san http or https URL without a slash at its end%s%.*s%s", row->min ? "" : "nothing, or ", own_scheme(row) ? ", or " : "",
 			 (int)own_scheme(row), row->fallback, own_scheme(row) && own_scheme_has_path(row) ? " and an absolute path" : "");
 		break;
+	case SETTING_TYPE_WINDOW:
+		snprintf(out, size, "two different times of a day, as in 08:00-20:00, or nothing");
+		break;
+	case SETTING_TYPE_RATES:
+		snprintf(out, size, "names with a number from 1 to %d each, as in WHATSAPP=20 SMS=80", RATE_MAX);
+		break;
 	case SETTING_TYPE_ENUM:
 		snprintf(out, size, "one of ");
 		for (const char *p = enum_words(row); *p; p++) {
@@ -234,6 +240,24 @@ static int parse_number(const struct setting_row *row, const char *text, int64_t
 	return 0;
 }
 
+static bool window_is_fine(const char *text)
+{
+	int from, until;
+
+	return !*text || !parse_window(text, &from, &until);
+}
+
+static bool rates_are_fine(const struct setting_row *row, const char *text)
+{
+	int64_t length = (int64_t)strlen(text);
+	struct rate rate;
+	int rc;
+
+	while ((rc = parse_rate(&text, &rate)) > 0)
+		;
+	return rc == 0 && length >= row->min && length <= row->max;
+}
+
 static bool is_printable(const char *text)
 {
 	if (!utf8_is_valid(text, strlen(text)))
@@ -258,6 +282,10 @@ static int set_value(struct value_set *set, enum setting setting, const char *te
 		fine = length >= row->min && length <= row->max;
 	else if (row->type == SETTING_TYPE_URL)
 		fine = url_is_fine(row, text);
+	else if (row->type == SETTING_TYPE_WINDOW)
+		fine = window_is_fine(text);
+	else if (row->type == SETTING_TYPE_RATES)
+		fine = rates_are_fine(row, text);
 	else
 		fine = !parse_number(row, text, &value->number);
 	if (!fine && row->flags & SETTING_SECRET)
@@ -539,7 +567,7 @@ const char *settings_path(void)
 
 int64_t setting_int(enum setting setting)
 {
-	SBM_ASSERT(loaded && settings_rows[setting].type != SETTING_TYPE_STRING && settings_rows[setting].type != SETTING_TYPE_URL);
+	SBM_ASSERT(loaded && (settings_rows[setting].type < SETTING_TYPE_STRING || settings_rows[setting].type == SETTING_TYPE_ENUM));
 	return current.values[setting].number;
 }
 

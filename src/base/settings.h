@@ -17,7 +17,7 @@ enum setting {
 	SETTING_MAX
 };
 
-enum setting_type { SETTING_TYPE_INT, SETTING_TYPE_SIZE, SETTING_TYPE_DURATION, SETTING_TYPE_STRING, SETTING_TYPE_URL, SETTING_TYPE_ENUM };
+enum setting_type { SETTING_TYPE_INT, SETTING_TYPE_SIZE, SETTING_TYPE_DURATION, SETTING_TYPE_STRING, SETTING_TYPE_URL, SETTING_TYPE_WINDOW, SETTING_TYPE_RATES, SETTING_TYPE_ENUM };
 #define SETTING_RELOAD 1u /* SIGHUP takes it over */
 #define SETTING_SECRET 2u /* never printed */
 
@@ -47,7 +47,7 @@ const char *settings_path(void);
 
 /* INT, SIZE (bytes), DURATION (milliseconds), ENUM (index of the word, from 0 in the order of the row). */
 int64_t setting_int(enum setting);
-/* STRING, URL, and ENUM as its word. Borrowed until the next reload. */
+/* STRING, URL, WINDOW, RATES, and ENUM as its word. Borrowed until the next reload. */
 const char *setting_str(enum setting);
 /* Where the value came from: "default", "file" or "environment". */
 const char *setting_source(enum setting);

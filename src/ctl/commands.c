@@ -53,6 +53,11 @@ static const struct ctl_option schedules_sync_options[] = {
 	{0},
 };
 
+static const struct ctl_option pause_options[] = {
+	{"reason", "TEXT", "why, for those who look at the status"},
+	{0},
+};
+
 const struct ctl_command ctl_commands[] = {
 	{"migrate", "", 0, 0, ctl_migrate, "bring the database's schema up to date",
 	 "Applies the migrations that the database does not have, in order, each in a transaction\nof its own. Several may be started at once; one of them does it.", migrate_options},
@@ -73,7 +78,7 @@ const struct ctl_command ctl_commands[] = {
 	{"config show", "[NAME]", 0, 1, ctl_config_show, "show the settings and where they come from", NULL, json_option},
 	{"config sample", "", 0, 0, ctl_config_sample, "print a sample sbm.conf, with all settings at their defaults", NULL, NULL},
 	{"config man", "", 0, 0, ctl_config_man, "print the list of settings for sbm.conf(5), in mdoc", NULL, NULL},
-	{"status", "", 0, 0, ctl_status, "show daemons, queue, runs, schedules, failed tasks, jobs and calls of the scheduler", NULL, json_option},
+	{"status", "", 0, 0, ctl_status, "show daemons, pauses, queue, runs, schedules, failed tasks, jobs and calls of the scheduler", NULL, json_option},
 	{"verify", "", 0, 0, ctl_verify, "check what must hold of the data at any time",
 	 "Exit status 1 when a rule is broken; the example says where.", json_option},
 	{"run list", "", 0, 0, ctl_run_list, "list runs, the newest first", NULL, run_list_options},
@@ -81,5 +86,10 @@ const struct ctl_command ctl_commands[] = {
 	 "A schedule has one run for each minute, whoever fires it.", NULL},
 	{"schedules sync", "", 0, 0, ctl_schedules_sync, "bring the external scheduler in step with the schedules",
 	 "Lists the schedules and whether the scheduler of the setting scheduler_url has them as they\nare. With --yes, a call is recorded for each that it has not; sbm-senderd makes it.", schedules_sync_options},
+	{"run release", "RUN", 1, 1, ctl_run_release, "let a run be sent that is held because it is far larger than expected", NULL, NULL},
+	{"run cancel", "RUN", 1, 1, ctl_run_cancel, "end such a run; it sends nothing", NULL, NULL},
+	{"pause", "all|schedule ID|messageset ID", 1, 2, ctl_pause, "send no more: nothing at all, or nothing of a schedule or message set",
+	 "Within a second no call begins any more on any daemon; those under way end. What is due, and\nwhat falls due meanwhile, waits.", pause_options},
+	{"resume", "all|schedule ID|messageset ID", 1, 2, ctl_resume, "go on with what was paused", NULL, NULL},
 	{0},
 };

@@ -51,7 +51,7 @@ static void show_fallback(const struct setting_row *row, char *out, size_t size)
 {
 	int n = row->type == SETTING_TYPE_ENUM ? (int)strcspn(row->fallback, "|") : (int)strlen(row->fallback);
 
-	if ((row->type == SETTING_TYPE_STRING || row->type == SETTING_TYPE_URL) && (!n || strpbrk(row->fallback, " #\"")))
+	if (!n || ((row->type == SETTING_TYPE_STRING || row->type == SETTING_TYPE_URL) && strpbrk(row->fallback, " #\"")))
 		snprintf(out, size, "\"%s\"", row->fallback);
 	else
 		snprintf(out, size, "%.*s", n, row->fallback);

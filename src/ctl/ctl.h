@@ -87,5 +87,9 @@ int ctl_verify(struct ctl *, const struct ctl_args *);
 int ctl_run_list(struct ctl *, const struct ctl_args *);
 int ctl_run_fire(struct ctl *, const struct ctl_args *);
 int ctl_schedules_sync(struct ctl *, const struct ctl_args *);
+int ctl_run_release(struct ctl *, const struct ctl_args *);
+int ctl_run_cancel(struct ctl *, const struct ctl_args *);
+int ctl_pause(struct ctl *, const struct ctl_args *);
+int ctl_resume(struct ctl *, const struct ctl_args *);
 
 #endif

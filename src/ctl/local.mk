@@ -2,6 +2,7 @@ sbin_PROGRAMS += src/sbmctl
 src_sbmctl_SOURCES = \
 	src/ctl/commands.c src/ctl/ctl.h \
 	src/ctl/config.c \
+	src/ctl/hold.c \
 	src/ctl/main.c \
 	src/ctl/migrate.c \
 	src/ctl/run.c \

@@ -5,6 +5,7 @@
 #include "base/settings.h"
 #include "ctl/ctl.h"
 #include "domain/delivery.h"
+#include "domain/hold.h"
 #include "io/bus.h"
 #include "io/db.h"
 
@@ -94,4 +95,32 @@ int ctl_run_fire(struct ctl *ctl, const struct ctl_args *args)
 		ctl_wake("run");
 	printf(made ? "run %" PRId64 "\n" : "run %" PRId64 " was made before, in the same minute\n", run_id);
 	return CTL_OK;
+}
+
+static int decide(struct ctl *ctl, const struct ctl_args *args, enum db_status (*decision)(struct db *, int64_t, int64_t, bool *), const char *done_word)
+{
+	int64_t run_id;
+	bool done;
+
+	if (parse_int(args->operands[0], 1, INT64_MAX, &run_id))
+		return ctl_usage("expected the id of a run");
+	if (!ctl_db(ctl))
+		return CTL_FAILED;
+	if (decision(ctl->db, run_id, clock_now(), &done) != DB_OK)
+		return ctl_db_failed(ctl, "change the run");
+	if (!done)
+		return ctl_fail("run %" PRId64 " is not held", run_id);
+	ctl_wake("run");
+	printf("run %" PRId64 " is %s\n", run_id, done_word);
+	return CTL_OK;
+}
+
+int ctl_run_release(struct ctl *ctl, const struct ctl_args *args)
+{
+	return decide(ctl, args, run_release, "released");
+}
+
+int ctl_run_cancel(struct ctl *ctl, const struct ctl_args *args)
+{
+	return decide(ctl, args, run_cancel, "cancelled; it sends nothing");
 }

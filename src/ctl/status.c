@@ -24,11 +24,18 @@ static const struct table_column daemon_columns[] = {
 	{"name", TABLE_TEXT}, {"version", TABLE_TEXT}, {"started_at", TABLE_TIME}, {"seen_at", TABLE_TIME}, {"seconds_ago", TABLE_NUMBER}, {0}
 };
 static const struct table_column queue_columns[] = {
-	{"depth", TABLE_NUMBER}, {"due", TABLE_NUMBER}, {"claimed", TABLE_NUMBER}, {"waiting", TABLE_NUMBER}, {"oldest_due", TABLE_TIME}, {"seconds_late", TABLE_NUMBER}, {0}
+	{"depth", TABLE_NUMBER}, {"due", TABLE_NUMBER}, {"claimed", TABLE_NUMBER}, {"waiting", TABLE_NUMBER}, {"held", TABLE_NUMBER}, {"oldest_due", TABLE_TIME}, {"seconds_late", TABLE_NUMBER}, {0}
 };
 static const struct table_column schedule_columns[] = {
 	{"schedule", TABLE_NUMBER}, {"cron", TABLE_TEXT}, {"timezone", TABLE_TEXT}, {"last_run", TABLE_NUMBER}, {"minute", TABLE_TIME},
 	{"queued", TABLE_NUMBER}, {"sent", TABLE_NUMBER}, {"failed", TABLE_NUMBER}, {"finished_at", TABLE_TIME}, {0}
+};
+static const struct table_column hold_columns[] = {
+	{"id", TABLE_NUMBER}, {"scope", TABLE_TEXT}, {"schedule", TABLE_NUMBER}, {"messageset", TABLE_NUMBER}, {"reason", TABLE_TEXT}, {"since", TABLE_TIME}, {0}
+};
+static const struct table_column gate_columns[] = {{"gate", TABLE_TEXT}, {"deliveries", TABLE_NUMBER}, {"oldest_due", TABLE_TIME}, {0}};
+static const struct table_column held_run_columns[] = {
+	{"id", TABLE_NUMBER}, {"schedule", TABLE_NUMBER}, {"minute", TABLE_TIME}, {"messages", TABLE_NUMBER}, {"expected", TABLE_NUMBER}, {"since", TABLE_TIME}, {0}
 };
 static const struct table_column task_columns[] = {{"count", TABLE_NUMBER}, {"newest_at", TABLE_TIME}, {0}};
 static const struct table_column job_columns[] = {{"kind", TABLE_TEXT}, {"open", TABLE_NUMBER}, {"oldest_at", TABLE_TIME}, {0}};
@@ -38,7 +45,10 @@ static const struct table_column call_columns[] = {
 
 static const struct part parts[] = {
 	{"daemons", "Daemons", "none is here", DB_Q_STATUS_DAEMONS, false, false, daemon_columns},
+	{"holds", "Paused", "nothing", DB_Q_STATUS_HOLDS, false, false, hold_columns},
 	{"queue", "Queue", "", DB_Q_STATUS_QUEUE, false, true, queue_columns},
+	{"gates", "Waiting for a pause, quiet hours or a rate to end", "none", DB_Q_STATUS_GATES, false, false, gate_columns},
+	{"held_runs", "Runs held for their size", "none", DB_Q_STATUS_HELD_RUNS, false, false, held_run_columns},
 	{"runs", "Runs under way", "none", DB_Q_STATUS_RUNS, true, false, ctl_run_columns},
 	{"schedules", "Schedules", "none", DB_Q_STATUS_SCHEDULES, false, false, schedule_columns},
 	{"failed_tasks", "Failed tasks", "", DB_Q_STATUS_FAILED_TASKS, false, true, task_columns},

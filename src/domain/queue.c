@@ -97,6 +97,7 @@ void delivery_free(struct delivery *delivery)
 	free(delivery->to_addr);
 	free(delivery->outbound_id);
 	free(delivery->reason);
+	free(delivery->gate);
 	free(delivery);
 }
 
@@ -122,7 +123,7 @@ enum {
 	C_RUN_ID, C_RESEND_REQUEST_ID, C_CREATED_AT,
 	C_HAS_SUBSCRIPTION, C_ACTIVE, C_COMPLETED, C_PROCESS_STATUS, C_IDENTITY, C_LANG, C_MESSAGESET_ID,
 	C_SEQUENCE_NUMBER, C_TO_ADDR, C_PREPEND, C_CONTENT_TYPE, C_CHANNEL, C_SHORT_NAME,
-	C_MESSAGE_ID, C_TEXT, C_METADATA, C_BINARY, C_MAX
+	C_MESSAGE_ID, C_TEXT, C_METADATA, C_BINARY, C_TIMEZONE, C_HELD, C_MAX
 };
 
 /* Copies a column's text to *at, which moves behind it. */
@@ -181,6 +182,7 @@ static struct delivery *delivery_read(const struct db_result *result, int row)
 	d->text = take(result, row, C_TEXT, &at);
 	d->metadata = take(result, row, C_METADATA, &at);
 	d->binary = take(result, row, C_BINARY, &at);
+	d->timezone = take_or_null(result, row, C_TIMEZONE, &at);
 	return d;
 }
 
@@ -201,16 +203,20 @@ enum db_status queue_claim(struct db *db, const struct queue_stmt *stmt, int64_t
 	db_param_text(&params, cursor->due_at);
 	db_param_int(&params, cursor->id);
 	db_param_int(&params, lease_ms);
+	db_param_bool(&params, stmt->with_zones);
 	status = db_exec(db, &stmt->stmt, &params, &result);
 	if (status != DB_OK)
 		return status;
-	*count = db_rows(result);
-	for (int i = 0; i < *count; i++) {
-		out[i] = delivery_read(result, i);
-		out[i]->claimed_ms = claimed_ms;
+	cursor->looked_at = db_rows(result);
+	*count = 0;
+	for (int i = 0; i < cursor->looked_at; i++) {
+		if (db_bool(result, i, C_HELD))
+			continue;
+		out[*count] = delivery_read(result, i);
+		out[(*count)++]->claimed_ms = claimed_ms;
 	}
-	if (*count > 0)
-		cursor_move(cursor, result, *count - 1);
+	if (cursor->looked_at > 0)
+		cursor_move(cursor, result, cursor->looked_at - 1);
 	db_result_free(result);
 	return DB_OK;
 }
@@ -487,7 +493,7 @@ static enum db_status put_back(struct db *db, const struct list *list, int *writ
 
 	if (list->count == 0)
 		return DB_OK;
-	arrays_init(&arrays, 6);
+	arrays_init(&arrays, 7);
 	put_claims(&arrays, list);
 	for (int i = 0; i < list->count; i++) {
 		const struct delivery *d = list->all[i];
@@ -496,6 +502,7 @@ static enum db_status put_back(struct db *db, const struct list *list, int *writ
 		db_array_put_int(&arrays.column[3], retry ? d->delay_ms : 0);
 		db_array_put_int(&arrays.column[4], retry && d->charged ? 1 : 0);
 		db_array_put(&arrays.column[5], d->reason ? d->reason : "");
+		db_array_put(&arrays.column[6], d->outcome == DELIVERY_GATED ? d->gate : NULL);
 	}
 	db_params_init(&params);
 	arrays_end(&arrays, &params);

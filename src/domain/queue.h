@@ -20,6 +20,7 @@ struct queue_stmt {
 	struct db_stmt stmt;
 	char name[64];
 	char sql[8192];
+	bool with_zones; /* of a claim: each delivery comes with the time zone of its schedule */
 };
 /* The claim of at most limit deliveries; the fan-out of at most limit subscriptions. */
 void queue_stmt_claim(struct queue_stmt *, int64_t limit);
@@ -52,6 +53,7 @@ enum delivery_outcome {
 	DELIVERY_CANCELLED,    /* its subscription was not ready any more, or is gone */
 	DELIVERY_RETRY,        /* again after delay_ms; `charged`: one of its tries is used up */
 	DELIVERY_RELEASE,      /* back to the queue as if nothing had been */
+	DELIVERY_GATED,        /* back to the queue, where it waits until its `gate` opens (domain/gate.h) */
 	DELIVERY_OUTCOME_MAX
 };
 
@@ -88,6 +90,7 @@ struct delivery {
 	const char *text;
 	const char *metadata; /* the message's, JSON as PostgreSQL gives it */
 	const char *binary;   /* file name below the media directory, "" for none */
+	const char *timezone; /* of its schedule; NULL when that was not asked for */
 
 	int64_t claimed_ms; /* clock_monotonic_ms before the claim was sent: the lease runs from then at the earliest */
 
@@ -97,6 +100,7 @@ struct delivery {
 	char *reason;      /* owned; of FAILED, NO_RECIPIENT, CANCELLED and RETRY */
 	int64_t delay_ms;  /* of RETRY */
 	bool charged;      /* of RETRY */
+	char *gate;        /* owned; of GATED */
 	bool taken_out, ends; /* marks of the write-back */
 };
 void delivery_free(struct delivery *); /* NULL does nothing */
@@ -107,13 +111,15 @@ void delivery_set_reason(struct delivery *, const char *reason);
 struct queue_cursor {
 	char due_at[40];
 	int64_t id;
+	int looked_at; /* by the last claim: what it took, and what it put aside because it is held */
 };
 void queue_cursor_reset(struct queue_cursor *);
 
 /*
  * Claims deliveries that are due, oldest first, from the cursor on, which moves behind the last one. Puts
- * them (the caller's, delivery_free) into out, which has room for the statement's limit. In a transaction of
- * queue_begin; they are ours once that is committed.
+ * them (the caller's, delivery_free) into out, which has room for the statement's limit. What is held by a
+ * pause is put aside on the way; cursor->looked_at below the limit means that the queue's end was reached. In
+ * a transaction of queue_begin; they are ours once that is committed.
  */
 enum db_status queue_claim(struct db *, const struct queue_stmt *, int64_t lease_ms, struct queue_cursor *, struct delivery **out, int *count);
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/settings.h"
+#include "domain/gate.h"
 #include "domain/queue.h"
 #include "io/bus.h"
 #include "io/db.h"
@@ -28,6 +29,9 @@
 #define BIND_FIRST_MS 500
 #define BIND_AGAIN_MS 10000
 #define DB_WAIT_MS 500
+/* Deliveries that one transaction lets through a gate; and how soon those of a channel's rate are looked after again. */
+#define GATE_CHUNK 5000
+#define GATE_FEED_MS 100
 
 struct dispatcher {
 	struct db *db;
@@ -35,10 +39,11 @@ struct dispatcher {
 	int64_t bind_at_ms;
 	struct scheduler *scheduler; /* NULL when the scheduler is another service */
 	struct queue_stmt fan_out;
+	struct gate_rules gates;
 	char name[300];
 	char seen_at[40]; /* "" before it was written */
 	int64_t sweep_ms;
-	int64_t next_sweep_ms, next_seen_ms, next_fold_ms;
+	int64_t next_sweep_ms, next_seen_ms, next_fold_ms, next_gate_ms;
 	int64_t db_again_ms;
 	bool work;  /* there may be runs to fan out */
 	bool open;  /* there may be counts to add up, or runs to finish */
@@ -72,6 +77,7 @@ static void dispatcher_init(struct dispatcher *d, int generation)
 	d->db = db_create(&config);
 	d->sweep_ms = setting_int(SETTING_SWEEP);
 	queue_stmt_fan_out(&d->fan_out, setting_int(SETTING_FANOUT_CHUNK));
+	gate_rules_read(&d->gates);
 	if (!*setting_str(SETTING_SCHEDULER_URL))
 		d->scheduler = scheduler_create();
 	gethostname(host, sizeof host - 1);
@@ -139,6 +145,37 @@ static enum db_status fan_out_chunk(struct dispatcher *d, int64_t run_id, struct
 	return status;
 }
 
+/* Holds a run that would send far more than its schedule's runs before it. */
+static enum db_status judge(struct dispatcher *d, int64_t run_id, bool *held)
+{
+	struct db_result *result = NULL;
+	struct db_params params;
+	enum db_status status;
+
+	db_params_init(&params);
+	db_param_int(&params, run_id);
+	db_param_int(&params, setting_int(SETTING_SURGE_RATIO));
+	db_param_int(&params, setting_int(SETTING_SURGE_MIN));
+	db_param_time(&params, clock_now());
+	status = db_query(d->db, DB_Q_RUN_JUDGE, &params, &result);
+	*held = status == DB_OK && db_rows(result) > 0;
+	if (*held)
+		log_warn("run is held: it would send far more than expected; release it with sbmctl run release", log_int("run", run_id),
+			log_int("schedule", db_int(result, 0, 0)), log_int("messages", db_int(result, 0, 1)), log_int("expected", db_int(result, 0, 2)));
+	db_result_free(result);
+	return status;
+}
+
+/* True when the run is not to be fanned out now. */
+static bool holds_surge(struct dispatcher *d, int64_t run_id)
+{
+	bool held;
+
+	if (!setting_int(SETTING_SURGE_RATIO))
+		return false;
+	return failed(d, judge(d, run_id, &held)) || held;
+}
+
 /* One chunk of each run that is being fanned out, so that a large one does not keep a small one waiting. */
 static void fan_out(struct dispatcher *d)
 {
@@ -150,6 +187,8 @@ static void fan_out(struct dispatcher *d)
 	for (int i = 0; i < db_rows(result) && !proc_stopping(); i++) {
 		struct run_progress progress = {0};
 
+		if (db_bool(result, i, 1) && holds_surge(d, db_int(result, i, 0)))
+			continue;
 		if (failed(d, fan_out_chunk(d, db_int(result, i, 0), &progress)))
 			break;
 		if (progress.queued > 0)
@@ -198,6 +237,23 @@ static void fold(struct dispatcher *d, int64_t now)
 	db_result_free(result);
 }
 
+/* Lets deliveries go on whose pause, quiet hours or full channel are over. */
+static void open_gates(struct dispatcher *d, int64_t now)
+{
+	int64_t opened;
+	bool waits;
+
+	d->next_gate_ms = now + d->sweep_ms;
+	if (failed(d, gate_open_all(d->db, &d->gates, GATE_CHUNK, clock_now(), &opened, &waits)))
+		return;
+	if (opened > 0)
+		wake_senders();
+	if (opened >= GATE_CHUNK)
+		d->next_gate_ms = now;
+	else if (waits && d->next_gate_ms > now + GATE_FEED_MS)
+		d->next_gate_ms = now + GATE_FEED_MS;
+}
+
 static void step(struct dispatcher *d)
 {
 	int64_t now = clock_monotonic_ms();
@@ -218,6 +274,8 @@ static void step(struct dispatcher *d)
 		d->work = true;
 	if (d->work)
 		fan_out(d);
+	if (now >= d->next_gate_ms)
+		open_gates(d, now);
 	if (d->open && now >= d->next_fold_ms)
 		fold(d, now);
 }
@@ -234,6 +292,8 @@ static int64_t wait_ms(const struct dispatcher *d)
 		return 0;
 	if (until > d->next_sweep_ms)
 		until = d->next_sweep_ms;
+	if (until > d->next_gate_ms)
+		until = d->next_gate_ms;
 	if (d->open && until > d->next_fold_ms)
 		until = d->next_fold_ms;
 	if (!d->bus && until > d->bind_at_ms)
@@ -247,6 +307,7 @@ static void take_triggers(struct dispatcher *d)
 	if (!d->bus || !bus_pull_drain(d->bus))
 		return;
 	d->work = d->open = true;
+	d->next_gate_ms = 0;
 	wake_senders();
 	wake(WAKE_KEEPER);
 	wake(WAKE_SYNCER);

@@ -30,6 +30,9 @@
 #define STATEMENT_TIMEOUT_MS 60000
 #define LOCK_TIMEOUT_MS 30000
 #define HEADER_MAX 1024
+/* Rates give out times no further ahead than this: by one's claims, and by those of a channel. */
+#define RATE_AHEAD_MS 250
+#define CHANNEL_AHEAD_MS 500
 
 static void put_headers(struct sender_config *config, enum service service, const char *token)
 {
@@ -83,6 +86,7 @@ static void read_config(struct sender_config *config)
 	config->tries = setting_int(SETTING_TRIES);
 	config->retry_base_ms = setting_int(SETTING_RETRY_BASE);
 	config->retry_max_ms = setting_int(SETTING_RETRY_MAX);
+	gate_rules_read(&config->gates);
 	config->breaker = (struct breaker_config){setting_int(SETTING_PROBE_MIN), setting_int(SETTING_PROBE_MAX)};
 	config->fetch = (struct fetch_config){
 		.max_calls = (int)(SERVICE_MAX * config->concurrency),
@@ -106,6 +110,16 @@ static struct db *open_db(void)
 	return db_create(&config);
 }
 
+/* So many are claimed at once with a sender_rate: a share of a second's, so that other processes get theirs. */
+static int64_t rate_share(const struct sender_config *config)
+{
+	int64_t share = config->gates.rate * RATE_AHEAD_MS / 1000;
+
+	if (share > config->batch)
+		share = config->batch;
+	return share > 1 ? share : 1;
+}
+
 static void sender_init(struct sender *sender, int index)
 {
 	const char *log_prefix = "log:";
@@ -127,6 +141,9 @@ static void sender_init(struct sender *sender, int index)
 	queue_stmt_claim(&sender->claim_full, sender->config.batch);
 	queue_stmt_claim(&sender->claim_some, sender->config.concurrency < sender->config.batch ? sender->config.concurrency : sender->config.batch);
 	queue_stmt_claim(&sender->claim_one, 1);
+	sender->claim_rate_limit = rate_share(&sender->config);
+	queue_stmt_claim(&sender->claim_rate, sender->claim_rate_limit);
+	sender->claim_full.with_zones = sender->claim_some.with_zones = sender->claim_one.with_zones = sender->claim_rate.with_zones = sender->config.gates.windowed;
 	queue_cursor_reset(&sender->cursor);
 	sender->at_start = true;
 	sender->hungry = true;
@@ -172,13 +189,14 @@ void sender_move(struct way *way, enum way_state state)
 	sender->counts[state]++;
 }
 
-static void add_claimed(struct sender *sender, struct delivery *delivery)
+static void add_claimed(struct sender *sender, struct delivery *delivery, int64_t slot_ms)
 {
 	struct way *way = calloc(1, sizeof *way);
 
 	SBM_ASSERT(way);
 	way->sender = sender;
 	way->delivery = delivery;
+	way->slot_ms = slot_ms;
 	way->state = WAY_WAITING;
 	TAILQ_INSERT_TAIL(&sender->lists[WAY_WAITING], way, link);
 	sender->counts[WAY_WAITING]++;
@@ -200,6 +218,10 @@ static const struct queue_stmt *claim_stmt(const struct sender *sender, int64_t 
 		*limit = 1;
 		return &sender->claim_one;
 	}
+	if (sender->config.gates.rate) {
+		*limit = sender->claim_rate_limit;
+		return &sender->claim_rate;
+	}
 	if (clock_monotonic_ms() - sender->claimed_at_ms < QUICK_MS) {
 		*limit = sender->config.batch;
 		return &sender->claim_full;
@@ -210,11 +232,83 @@ static const struct queue_stmt *claim_stmt(const struct sender *sender, int64_t 
 
 struct claim {
 	struct delivery **deliveries;
+	int64_t *slots; /* when each may be sent, in microseconds from the claim on; 0: at once */
 	int count;
 	int64_t limit;
 	int64_t due_in_ms;
 	bool from_start;
+	bool postponed; /* sender_rate has given out all for now; nothing was claimed */
+	int64_t wait_us; /* until the next time of sender_rate */
 };
+
+static void gate_delivery(struct delivery *d, void (*name)(const char *, char[GATE_SIZE]), const char *of)
+{
+	char gate[GATE_SIZE];
+
+	name(of, gate);
+	free(d->gate);
+	d->gate = strdup(gate);
+	SBM_ASSERT(d->gate);
+}
+
+/* What sender_rate lets go: sets postponed, or the time of each that was claimed. */
+static enum db_status look_at_rate(struct sender *sender, struct claim *claim)
+{
+	enum db_status status = sender->config.gates.rate ? gate_look(sender->db, "", &claim->wait_us) : DB_OK;
+
+	claim->postponed = claim->wait_us > RATE_AHEAD_MS * 1000;
+	return status;
+}
+
+static enum db_status take_rate(struct sender *sender, struct claim *claim)
+{
+	int64_t rate = sender->config.gates.rate, taken = 0;
+
+	for (int i = 0; rate && i < claim->count; i++) {
+		int64_t slot = claim->wait_us + taken * 1000000 / rate;
+
+		if (claim->deliveries[i]->gate)
+			continue;
+		if (claim->slots[i] < slot)
+			claim->slots[i] = slot;
+		taken++;
+	}
+	return taken ? gate_take(sender->db, "", claim->wait_us + taken * 1000000 / rate) : DB_OK;
+}
+
+/* Gives those of a channel the times of its lane; what finds none soon enough waits at the channel's gate. */
+static enum db_status take_channel_rate(struct sender *sender, struct claim *claim, const struct rate *channel)
+{
+	enum db_status status = DB_OK;
+	int64_t next_us = -1;
+
+	for (int i = 0; status == DB_OK && i < claim->count; i++) {
+		struct delivery *d = claim->deliveries[i];
+
+		if (strcmp(d->channel, channel->name) != 0)
+			continue;
+		if (next_us < 0)
+			status = gate_look(sender->db, channel->name, &next_us);
+		if (next_us >= CHANNEL_AHEAD_MS * 1000) {
+			gate_delivery(d, gate_name_channel, channel->name);
+			continue;
+		}
+		if (claim->slots[i] < next_us)
+			claim->slots[i] = next_us;
+		next_us += 1000000 / channel->number;
+	}
+	return status == DB_OK && next_us >= 0 ? gate_take(sender->db, channel->name, next_us) : status;
+}
+
+static enum db_status take_rates(struct sender *sender, struct claim *claim)
+{
+	const struct gate_rules *gates = &sender->config.gates;
+	enum db_status status = DB_OK;
+
+	for (int i = 0; status == DB_OK && i < gates->channel_count; i++)
+		status = take_channel_rate(sender, claim, &gates->channels[i]);
+	return status == DB_OK ? take_rate(sender, claim) : status;
+}
 
 /* Claims within the open transaction. */
 static enum db_status claim(struct sender *sender, struct claim *claim)
@@ -224,10 +318,16 @@ static enum db_status claim(struct sender *sender, struct claim *claim)
 
 	claim->from_start = sender->at_start;
 	claim->due_in_ms = -1;
+	status = look_at_rate(sender, claim);
+	if (status != DB_OK || claim->postponed)
+		return status;
 	claim->deliveries = calloc((size_t)claim->limit, sizeof *claim->deliveries);
-	SBM_ASSERT(claim->deliveries);
+	claim->slots = calloc((size_t)claim->limit, sizeof *claim->slots);
+	SBM_ASSERT(claim->deliveries && claim->slots);
 	status = queue_claim(sender->db, stmt, sender->config.lease_ms, &sender->cursor, claim->deliveries, &claim->count);
-	if (status == DB_OK && claim->from_start && claim->count < claim->limit)
+	if (status == DB_OK)
+		status = take_rates(sender, claim);
+	if (status == DB_OK && claim->from_start && sender->cursor.looked_at < claim->limit)
 		status = queue_next_due(sender->db, &claim->due_in_ms);
 	return status;
 }
@@ -237,6 +337,7 @@ static void drop_claim(struct claim *claim)
 	for (int i = 0; i < claim->count; i++)
 		delivery_free(claim->deliveries[i]);
 	free(claim->deliveries);
+	free(claim->slots);
 }
 
 static void reset_cursor(struct sender *sender, int64_t now)
@@ -251,10 +352,14 @@ static void take_claim(struct sender *sender, struct claim *claim)
 {
 	int64_t now = clock_monotonic_ms();
 
+	if (claim->postponed) {
+		sender->rate_again_ms = now + claim->wait_us / 1000 - RATE_AHEAD_MS + 1;
+		return;
+	}
 	for (int i = 0; i < claim->count; i++)
-		add_claimed(sender, claim->deliveries[i]);
+		add_claimed(sender, claim->deliveries[i], claim->slots[i] ? now + claim->slots[i] / 1000 : 0);
 	sender->at_start = false;
-	if (claim->count < claim->limit) {
+	if (sender->cursor.looked_at < claim->limit) {
 		/* What came back or fell due behind the cursor is found from the start only. */
 		sender->hungry = !claim->from_start;
 		reset_cursor(sender, now);
@@ -265,13 +370,14 @@ static void take_claim(struct sender *sender, struct claim *claim)
 	}
 	sender->claimed_at_ms = now;
 	free(claim->deliveries);
+	free(claim->slots);
 }
 
 static bool wants_claim(const struct sender *sender, int64_t now)
 {
 	int64_t room = sender->config.batch + 2 * sender->config.concurrency;
 
-	return sender->hungry && !proc_stopping() && way_wait_ms(sender, now) == 0
+	return sender->hungry && !proc_stopping() && way_wait_ms(sender, now) == 0 && now >= sender->rate_again_ms
 		&& sender->counts[WAY_WAITING] < sender->config.concurrency / 2 + 1
 		&& held(sender) - sender->counts[WAY_DONE] < room;
 }
@@ -467,12 +573,18 @@ static int64_t wait_until(const struct sender *sender, int64_t now)
 	until = earlier(until, sender->renew_at_ms);
 	if (fetch >= 0)
 		until = earlier(until, now + fetch);
+	/* The last claim only put aside what is held. */
+	if (sender->db_again_ms <= now && wants_claim(sender, now))
+		return now;
 	if (sender->db_again_ms > now)
 		until = earlier(until, sender->db_again_ms);
 	else if (sender->counts[WAY_DONE])
 		until = earlier(until, sender->oldest_done_ms + sender->config.write_back_ms);
 	if (sender->counts[WAY_WAITING] + sender->counts[WAY_READY])
 		until = earlier(until, now + 100);
+	until = earlier(until, way_next_slot_ms(sender, now));
+	if (sender->hungry && sender->rate_again_ms > now)
+		until = earlier(until, sender->rate_again_ms);
 	if (sender->hungry && way_wait_ms(sender, now) > 0)
 		until = earlier(until, now + way_wait_ms(sender, now));
 	return until;

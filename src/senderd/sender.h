@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "domain/breaker.h"
+#include "domain/gate.h"
 #include "domain/queue.h"
 #include "io/fetch.h"
 
@@ -34,6 +35,7 @@ struct way {
 	enum service service; /* of the last call */
 	struct breaker_ticket ticket;
 	bool unsure; /* whether the failure of its last call uses up a try is asked at write-back */
+	int64_t slot_ms; /* not sent before, so that rates are kept; 0: there are none */
 };
 
 TAILQ_HEAD(way_list, way);
@@ -50,6 +52,7 @@ struct sender_config {
 	struct buf headers[SERVICE_MAX][2]; /* Authorization, User-Agent */
 	int64_t dry_run[DRY_RUN_MAX];
 	int dry_runs;
+	struct gate_rules gates;
 	struct breaker_config breaker;
 	struct fetch_config fetch;
 };
@@ -69,11 +72,14 @@ struct sender {
 	int64_t oldest_done_ms; /* when the first of the done list got there */
 
 	struct queue_stmt claim_full, claim_some, claim_one;
+	struct queue_stmt claim_rate; /* what sender_rate gives out at once */
+	int64_t claim_rate_limit;
 	struct queue_cursor cursor;
 	bool at_start;          /* the cursor is at the start of the queue */
 	bool hungry;            /* there may be something to claim */
 	int64_t claimed_at_ms;  /* when the last claim came */
 	int64_t cursor_reset_ms;
+	int64_t rate_again_ms;  /* no claim before this time: sender_rate has given out all until then */
 	int64_t next_sweep_ms;
 	int64_t next_due_ms;    /* when the next retry is due; INT64_MAX when none waits */
 	int64_t renewed_ms;     /* when the leases of all that was held were last renewed */
@@ -97,6 +103,8 @@ void way_release_unstarted(struct sender *);
 void way_release_stale(struct sender *, int64_t now_ms);
 /* How long until a call may start, by what the breakers say: 0 now, -1 when a probe under way decides. */
 int64_t way_wait_ms(const struct sender *, int64_t now_ms);
+/* When the next one that only waits for its time may be sent; INT64_MAX when none does. */
+int64_t way_next_slot_ms(const struct sender *, int64_t now_ms);
 /* True when a service is out or being probed. */
 bool way_is_probing(const struct sender *);
 /* Ends what the log: adapter holds: written and durable, or the message sender is out. */

@@ -242,6 +242,23 @@ static void post(struct way *way)
 	buf_fini(&request_id);
 }
 
+/* Ends what must wait though it was due: in quiet hours, or because its channel has no more room now. */
+static bool stays_back(struct way *way)
+{
+	const struct sender *sender = way->sender;
+	struct delivery *d = way->delivery;
+	char gate[GATE_SIZE];
+
+	if (!d->gate && d->timezone && !gate_window_is_open(&sender->config.gates, d->timezone, clock_now())) {
+		gate_name_window(d->timezone, gate);
+		d->gate = strdup(gate);
+		SBM_ASSERT(d->gate);
+	}
+	if (d->gate)
+		end(way, DELIVERY_GATED, NULL);
+	return d->gate;
+}
+
 static bool is_dry_run(const struct sender *sender, int64_t messageset_id)
 {
 	for (int i = 0; i < sender->config.dry_runs; i++)
@@ -250,11 +267,13 @@ static bool is_dry_run(const struct sender *sender, int64_t messageset_id)
 	return false;
 }
 
-/* Sends a ready one. False when the message sender takes none now. */
+/* Sends a ready one whose time has come. False when the message sender takes none now. */
 static bool send_ready(struct way *way)
 {
 	struct sender *sender = way->sender;
 
+	if (stays_back(way) || way->slot_ms > clock_monotonic_ms())
+		return true;
 	if (is_dry_run(sender, way->delivery->messageset_id)) {
 		end(way, DELIVERY_DRY_RUN, NULL);
 		return true;
@@ -297,7 +316,7 @@ static bool begin(struct way *way)
 	const struct delivery *d = way->delivery;
 	const char *known;
 
-	if (end_at_once(way))
+	if (end_at_once(way) || stays_back(way))
 		return true;
 	if (sender->config.direct) {
 		take_address(way, d->to_addr_own && *d->to_addr_own ? d->to_addr_own : d->identity);
@@ -329,19 +348,22 @@ static bool lease_holds(const struct way *way, int64_t now_ms)
 void way_pump(struct sender *sender)
 {
 	int64_t now = clock_monotonic_ms();
-	struct way *way;
+	struct way *way, *next;
 
-	while ((way = TAILQ_FIRST(&sender->lists[WAY_READY])))
+	for (way = TAILQ_FIRST(&sender->lists[WAY_READY]); way; way = next) {
+		next = TAILQ_NEXT(way, link);
 		if (!lease_holds(way, now))
 			end(way, DELIVERY_RELEASE, NULL);
 		else if (!send_ready(way))
 			break;
+	}
 	while ((way = TAILQ_FIRST(&sender->lists[WAY_WAITING])) && sender->counts[WAY_READY] < sender->config.concurrency) {
 		if (!lease_holds(way, now))
 			end(way, DELIVERY_RELEASE, NULL);
 		else if (!begin(way))
 			break;
-		if ((way = TAILQ_FIRST(&sender->lists[WAY_READY])))
+		/* The one that became ready just now, if its address was at hand. */
+		if ((way = TAILQ_LAST(&sender->lists[WAY_READY], way_list)))
 			send_ready(way);
 	}
 	if (way_is_probing(sender))
@@ -386,6 +408,17 @@ int64_t way_wait_ms(const struct sender *sender, int64_t now_ms)
 			longest = wait;
 	}
 	return longest;
+}
+
+int64_t way_next_slot_ms(const struct sender *sender, int64_t now_ms)
+{
+	int64_t next = INT64_MAX;
+	struct way *way;
+
+	TAILQ_FOREACH(way, &sender->lists[WAY_READY], link)
+		if (way->slot_ms > now_ms && way->slot_ms < next)
+			next = way->slot_ms;
+	return next;
 }
 
 bool way_is_probing(const struct sender *sender)
