@@ -81,7 +81,7 @@ sub fits {
 	my ($answer, $method, $path, $name) = @_;
 	my $operation = $document->{paths}{$path}{$method} or return fail("$name: $method $path is not in the document");
 	my $response = $operation->{responses}{ $answer->{status} } or return fail("$name: $answer->{status} is not in the document; it says " . join ', ', sort keys %{ $operation->{responses} });
-	my $content = resolve($response)->{content} or return is($answer->{content} // '', "$name: no body");
+	my $content = resolve($response)->{content} or return is($answer->{content} // '', '', "$name: no body");
 	my ($type) = ($answer->{headers}{'content-type'} // '') =~ m{^([^;]+)};
 	my $schema = $content->{ $type // '' } or return fail("$name: type " . ($type // 'none'));
 	my @faults = faults($type eq 'application/json' ? $answer->{json} : $answer->{content}, $schema->{schema}, '');
