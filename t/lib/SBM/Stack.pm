@@ -149,6 +149,8 @@ sub clean {
 	remove_tree($self->{dir}, { safe => 0, error => \my $ignored });
 }
 
+# A test that is told to end cleans up, too.
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 END {
 	my $status = $?;
 	for my $stack (grep { $_->{owner} == $$ && !$_->{finished} } @LIVE) {
@@ -206,7 +208,8 @@ sub unexpected_log_lines {
 sub pid {
 	my ($self, $name) = @_;
 	my ($pid) = (slurp("$self->{dir}/stack/pid/$name") // '') =~ /^(\d+)/;
-	return $pid;
+	# A signal to nobody would go to all of ourselves.
+	return $pid || die "the stack has no $name\n";
 }
 
 # Process ids of the children of a process, or of a service by its name.
