@@ -214,9 +214,9 @@ sub answer_to {
 		$applies &&= ++$used->{"$service limit"} <= $rule->{limit} if $rule->{limit};
 		$rule = {} unless $applies;
 	}
-	my %answer = $service eq 'identity' ? (status => 200, body => addresses($request->{path}))
+	my $status = $rule->{status} // 200;
+	my %answer = $service eq 'scheduler' && $status < 300 && !$rule->{hang} ? schedule($request) : $service eq 'identity' ? (status => 200, body => addresses($request->{path}))
 		: $service eq 'outbound' ? (status => 201, body => '{"id": "' . uuid() . '"}')
-		: $service eq 'scheduler' ? (status => $request->{method} eq 'POST' ? 201 : 200, body => '{"id": "' . uuid() . '", "enabled": true}')
 		: (status => 200, body => '{}');
 	if ($rule->{status}) {
 		$answer{status} = $rule->{status};
@@ -230,6 +230,25 @@ sub answer_to {
 	}
 	$answer{headers} = $rule->{headers} || {};
 	return (\%answer, $rule);
+}
+
+# The scheduler: keeps what it is told, also when its answer is lost, and lists it in pages of three, oldest first.
+my (%schedule, @made);
+sub schedule {
+	my ($request) = @_;
+	my ($id) = $request->{path} =~ m{/schedule/([^/]+)/$};
+	if ($request->{method} eq 'GET') {
+		my ($from) = $request->{query} =~ /offset=(\d+)/;
+		$from ||= 0;
+		my @page = grep { defined } @made[$from .. $from + 2];
+		my $next = $from + 3 < @made ? "http://nowhere.invalid/?offset=" . ($from + 3) : undef;
+		return (status => 200, body => $JSON->encode({ count => scalar @made, next => $next, previous => undef, results => [map { $schedule{$_} } @page] }));
+	}
+	my $status = defined $id ? 200 : 201;
+	push @made, $id //= uuid() unless defined $id && $schedule{$id};
+	my $fields = eval { $JSON->decode($request->{body}) } || {};
+	$schedule{$id} = { enabled => JSON::PP::true, %{ $schedule{$id} || {} }, %$fields, id => $id };
+	return (status => $status, body => $JSON->encode($schedule{$id}));
 }
 
 # An identity that begins with "lost" has no address; the others have one made of their own letters.
