@@ -78,6 +78,9 @@ put_database_metrics(struct req *r)
 		const char *name, *help;
 	} gauges[] = {
 		{"sbm_deliveries_waiting", "Deliveries that wait to be sent."},
+		{"sbm_deliveries_held", "Deliveries that wait for a pause, quiet hours or a rate to end, though they are due."},
+		{"sbm_holds", "Pauses that are in force."},
+		{"sbm_runs_held", "Runs that are held for their size."},
 		{"sbm_deliveries_sending", "Deliveries in the hands of a sender process."},
 		{"sbm_delivery_oldest_seconds", "Age of the oldest delivery under way."},
 		{"sbm_runs_unfinished", "Runs with deliveries under way."},

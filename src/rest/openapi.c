@@ -159,7 +159,8 @@ describe_resource(struct draft *draft, const struct resource *resource)
 
 	put(draft->schemas, schema_name(name, resource->name, ""), describe_fields(resource->fields, BODY_ANSWER));
 	put(draft->schemas, schema_name(name, resource->name, "Input"), describe_fields(resource->fields, BODY_WHOLE));
-	put(draft->schemas, schema_name(name, resource->name, "Patch"), describe_fields(resource->fields, BODY_PARTIAL));
+	if (resource->verbs & RESOURCE_UPDATE)
+		put(draft->schemas, schema_name(name, resource->name, "Patch"), describe_fields(resource->fields, BODY_PARTIAL));
 	if (resource->verbs & RESOURCE_LIST)
 		need_page(draft, schema_name(name, resource->name, "List"));
 }

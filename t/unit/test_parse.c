@@ -111,8 +111,57 @@ static void test_utf8(void)
 	is_str(hex, "001fa0ff", "hex digits");
 }
 
+static void test_window(void)
+{
+	static const struct {
+		const char *text;
+		int rc, from, until;
+	} cases[] = {
+		{"08:00-20:00", 0, 480, 1200}, {"20:30-06:05", 0, 1230, 365}, {"00:00-23:59", 0, 0, 1439},
+		{"", -1, 0, 0}, {"8:00-20:00", -1, 0, 0}, {"08:00-24:00", -1, 0, 0}, {"08:60-20:00", -1, 0, 0}, {"08:00-08:00", -1, 0, 0},
+		{"08:00 20:00", -1, 0, 0}, {"08:00-20:00 ", -1, 0, 0}, {"08-00-20:00", -1, 0, 0}, {"ab:cd-ef:gh", -1, 0, 0}, {"08:00-20:0", -1, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int from = 0, until = 0;
+		int rc = parse_window(cases[i].text, &from, &until);
+
+		ok(rc == cases[i].rc && from == cases[i].from && until == cases[i].until, cases[i].text);
+	}
+}
+
+static void test_rate(void)
+{
+	static const struct {
+		const char *text;
+		int count; /* of rates; -1: refused */
+		int64_t sum;
+	} cases[] = {
+		{"", 0, 0}, {" , ", 0, 0}, {"WHATSAPP=20", 1, 20}, {"WHATSAPP=20 SMS=80", 2, 100}, {"A=1,B=2 ,\tC=1000000", 3, 1000003},
+		{"WHATSAPP", -1, 0}, {"=20", -1, 0}, {"A=", -1, 0}, {"A=0", -1, 0}, {"A=1000001", -1, 0}, {"A=-1", -1, 0}, {"A = 1", -1, 0}, {"A=1=2", -1, 0},
+		{"A=99999999999999999999", -1, 0},
+		{"0123456789012345678901234567890123456789012345678901234567890123=1", 1, 1},
+		{"01234567890123456789012345678901234567890123456789012345678901234=1", -1, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const char *rest = cases[i].text;
+		struct rate rate;
+		int64_t sum = 0;
+		int rc, count = 0;
+
+		while ((rc = parse_rate(&rest, &rate)) > 0) {
+			sum += rate.number;
+			count++;
+		}
+		ok(cases[i].count < 0 ? rc < 0 : rc == 0 && count == cases[i].count && sum == cases[i].sum, cases[i].text);
+	}
+}
+
 int main(void)
 {
+	test_window();
+	test_rate();
 	test_int();
 	test_units();
 	test_uuid();
