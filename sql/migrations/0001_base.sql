@@ -338,7 +338,8 @@ CREATE TABLE behind_subscription (
     expected_sequence_number integer NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX behind_subscription_newest ON behind_subscription (created_at DESC, id DESC);
+-- Read backwards: filled from its right end, which is faster.
+CREATE INDEX behind_subscription_newest ON behind_subscription (created_at, id);
 CREATE INDEX behind_subscription_subscription ON behind_subscription (subscription_id);
 
 CREATE FUNCTION behind_subscription_drop() RETURNS trigger LANGUAGE plpgsql AS $$
