@@ -171,6 +171,25 @@ subtest 'the clock goes back between a registration and its firing' => sub {
 	is(scalar(to($mother)), 1, 'she is sent to all the same');
 };
 
+subtest 'a schedule that is made while no daemon runs' => sub {
+	my $daemon = $stack->pid('sbm-senderd');
+	kill TERM => $daemon;
+	poll_until { !$stack->alive($daemon) } 'no daemon runs';
+	my $set = make_set($stack, make_schedule($stack), ['One', 'Two']);
+	# Its firing of just before was not owed; the one of a quarter later is.
+	my @soon = gmtime($stack->now + 900);
+	my @before = gmtime($stack->now - 900);
+	my $schedule = make_schedule($stack, minute => "$before[1],$soon[1]", hour => "$before[2],$soon[2]");
+	my $mother = subscribe($stack, $set, $schedule);
+	$stack->advance_clock(1200);
+	$sink->forget;
+	$stack->up;
+	poll_until { to($mother) } 'the daemon makes its firing up';
+	settled($stack);
+	is(scalar(to($mother)), 1, 'once');
+	is($stack->value("SELECT count(*) FROM run WHERE schedule_id = $schedule"), 1, 'the one that was missed');
+};
+
 subtest 'the log of outbound messages cannot be written' => sub {
 	my ($schedule, $set, @mothers) = group(30);
 	my $log = "$stack->{dir}/stack/outbound-test.log";

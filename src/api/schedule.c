@@ -4,6 +4,7 @@
 #include "domain/cron.h"
 #include "domain/delivery.h"
 #include "domain/scheduler_call.h"
+#include "domain/tick.h"
 
 #include <stdlib.h>
 
@@ -58,14 +59,30 @@ check(struct req *r, struct resource_change *change)
 	return 0;
 }
 
+/* The built-in scheduler counts its firings from now on, even if no daemon is there to see it. */
+static enum db_status
+note_tick(struct req *r, const struct resource_change *change)
+{
+	char definition[TICK_DEFINITION_SIZE];
+	const char *texts[CRON_FIELD_MAX], *timezone;
+
+	for (int i = 0; i < CRON_FIELD_MAX; i++)
+		texts[i] = db_text(change->now, 0, resource_column(change->resource, cron_field_names[i]));
+	timezone = db_text(change->now, 0, resource_column(change->resource, "timezone"));
+	tick_put_definition(texts, timezone, definition);
+	return tick_note(r->db, strtoll(change->id, NULL, 10), definition, cron_minute(clock_now()));
+}
+
 /* What was written goes to the external scheduler, also when nothing changed: it may have lost it. */
 static int
 written(struct req *r, const struct resource_change *change)
 {
 	enum db_status status;
 
-	if (!scheduler_is_external())
-		return 0;
+	if (!scheduler_is_external()) {
+		status = change->verb == RESOURCE_DOES_DELETE ? DB_OK : note_tick(r, change);
+		return status == DB_OK ? 0 : req_fail_db(r, status);
+	}
 	if (change->verb != RESOURCE_DOES_DELETE) {
 		status = scheduler_call_record(r->db, strtoll(change->id, NULL, 10), r->id, clock_now(), NULL);
 		if (status != DB_OK)

@@ -1,12 +1,12 @@
 #include "senderd/scheduler.h"
 
 #include "base/assert.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "domain/cron.h"
 #include "domain/delivery.h"
+#include "domain/tick.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,7 +15,6 @@
 
 /* A firing that is no older than this is on time, whatever delayed it. */
 #define ON_TIME_MINUTES 1
-#define DEFINITION_MAX 512
 /* New and changed schedules are looked for so often. */
 #define LOOK_MS 1000
 
@@ -41,7 +40,7 @@ void scheduler_free(struct scheduler *scheduler)
 struct tick {
 	int64_t id;
 	struct cron cron;
-	char definition[DEFINITION_MAX];
+	char definition[TICK_DEFINITION_SIZE];
 	bool known;         /* seen before with this definition */
 	int64_t checked_to; /* minute */
 };
@@ -54,17 +53,11 @@ static int read_tick(const struct db_result *result, int row, struct tick *tick)
 	const char *texts[CRON_FIELD_MAX];
 	char error[CRON_ERROR_SIZE];
 	enum cron_field bad;
-	struct buf definition;
 
 	tick->id = db_int(result, row, T_ID);
-	buf_init(&definition, DEFINITION_MAX - 1);
-	for (int i = 0; i < CRON_FIELD_MAX; i++) {
+	for (int i = 0; i < CRON_FIELD_MAX; i++)
 		texts[i] = db_text(result, row, T_FIELDS + i);
-		buf_printf(&definition, "%s|", texts[i]);
-	}
-	buf_puts(&definition, db_text(result, row, T_TIMEZONE));
-	snprintf(tick->definition, sizeof tick->definition, "%s", buf_text(&definition));
-	buf_fini(&definition);
+	tick_put_definition(texts, db_text(result, row, T_TIMEZONE), tick->definition);
 	tick->known = strcmp(tick->definition, db_text(result, row, T_DEFINITION)) == 0;
 	tick->checked_to = tick->known ? cron_minute(db_time(result, row, T_CHECKED_TO)) : 0;
 	if (!cron_parse(texts, db_text(result, row, T_TIMEZONE), &tick->cron, &bad, error))
@@ -73,18 +66,6 @@ static int read_tick(const struct db_result *result, int row, struct tick *tick)
 	if (!tick->known)
 		log_warn("schedule cannot be read and never fires", log_int("schedule", tick->id), log_str("error", error));
 	return -1;
-}
-
-/* Notes a schedule that is new, changed, or was looked at in a future that is none any more. */
-static enum db_status set_tick(struct db *db, const struct tick *tick, int64_t minute)
-{
-	struct db_params params;
-
-	db_params_init(&params);
-	db_param_int(&params, tick->id);
-	db_param_text(&params, tick->definition);
-	db_param_time(&params, cron_minute_us(minute));
-	return db_query(db, DB_Q_SCHEDULE_TICK_SET, &params, NULL);
 }
 
 /* Moves the tick on and fires, or only moves it on. *won: it was us and no other daemon. */
@@ -167,7 +148,7 @@ static enum db_status look_at_row(struct scheduler *scheduler, struct db *db, co
 
 	if (!tick.known || tick.checked_to > now) {
 		tick.checked_to = tick.known ? now : new_since(scheduler, now);
-		status = set_tick(db, &tick, tick.checked_to);
+		status = tick_note(db, tick.id, tick.definition, tick.checked_to);
 	}
 	if (status == DB_OK && readable)
 		status = look_at(db, &tick, now, fired);
