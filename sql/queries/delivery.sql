@@ -110,7 +110,13 @@ aside AS (
     SET attempt = attempt + 1,
         lease_until = NULL,
         due_at = 'infinity',
-        gate = (SELECT p.gate FROM picked p WHERE p.subscription_id = q.subscription_id),
+        gate = (
+            SELECT 'hold ' || min(h.id)
+            FROM subscription s
+            JOIN hold h ON h.schedule_id = s.schedule_id
+                OR h.messageset_id = s.messageset_id
+            WHERE s.id = q.subscription_id
+        ),
         gated_due_at = due_at
     WHERE subscription_id = ANY (ARRAY(SELECT subscription_id FROM picked WHERE gate IS NOT NULL))
     RETURNING id, delivery_id, subscription_id, run_id, kind, resend_request_id, request_id, created_at, gated_due_at, tries, attempt
