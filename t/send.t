@@ -246,11 +246,12 @@ subtest 'the send of one subscription' => sub {
 	$sink->forget;
 	my $identity = subscribe($stack, $set, $schedule);
 	my $id = subscription($stack, $identity)->{id};
-	my $answer = $stack->post("/api/v1/subscriptions/$id/send");
+	my $answer = $stack->post("/api/v1/subscriptions/$id/send", undef, x_request_id => 'story-4711');
 	is($answer->{status}, 201, 'accepted');
 	same_json($answer->{content}, { accepted => JSON::PP::true }, 'and says so');
 	poll_until { $sink->count('outbound') == 1 } 'its message goes out';
 	settled($stack);
+	is_deeply([map { $_->{headers}{'x-request-id'} } $sink->requests], ['story-4711', 'story-4711'], 'both calls carry the id of the request that asked for it');
 
 	$sink->forget;
 	$answer = $stack->post("/api/v1/subscriptions/$id/resend");
