@@ -10,7 +10,7 @@ use SBM::Sink;
 use SBM::Stack;
 
 my $sink = SBM::Sink->start;
-my $stack = SBM::Stack->start($sink->settings, clock => 1, write_back => '20ms', sweep => '200ms', workers => 2, batch => 20, concurrency => 8, fanout_chunk => 50);
+my $stack = SBM::Stack->start($sink->settings, clock => 1, write_back => '20ms', sweep => '200ms', workers => 2, batch => 20, concurrency => 8, lease => '2s', fanout_chunk => 50);
 my $schedule = make_schedule($stack);
 my $other = make_schedule($stack);
 my $texts = [map { "Message $_" } 1 .. 40];
@@ -116,6 +116,36 @@ subtest 'a message set, by the API' => sub {
 	got(1, [@mothers, @aunts], 'each got one message');
 };
 
+subtest 'pauses and crashes in mid-run' => sub {
+	for my $round (1 .. 3) {
+		$sink->forget;
+		$sink->behave(outbound => { delay => 0.1 });
+		fire($stack, $schedule);
+		poll_until { $sink->count('outbound') >= 8 * $round } 'a run is under way';
+		my @processes = $stack->children('sbm-senderd');
+		kill KILL => $processes[rand @processes];
+		says(['pause', $round == 2 ? 'all' : ('schedule', $schedule)], 0, qr/is paused/, 'pause');
+		my $paused = time;
+		for_a_while(1.2);
+		is_calm('nothing goes out');
+		is(scalar(grep { $_->{at} > $paused + 1 } $sink->requests('outbound')), 0, 'no call later than a second after');
+		kill KILL => $stack->children('sbm-senderd') if $round == 3;
+		is_calm('nor after a crash');
+		$sink->behave;
+		says(['resume', $round == 2 ? 'all' : ('schedule', $schedule)], 0, qr/is resumed/, 'resume');
+		settled($stack, 30);
+		my (%keys, %got);
+		for my $call ($sink->accepted('outbound')) {
+			my $identity = json_of($call->{body})->{to_identity};
+			$got{$identity}++;
+			$keys{$identity}{ $call->{headers}{'idempotency-key'} } = 1;
+		}
+		is_deeply([grep { !$got{$_} } @mothers, @aunts], [], 'nobody was left out');
+		is_deeply([grep { keys %{ $keys{$_} } > 1 } keys %keys], [], 'what was repeated after a crash has the key of the first');
+		cmp_ok(scalar(grep { $_ > 1 } values %got), '<=', 16, 'no more than was in flight');
+	}
+};
+
 subtest 'many that are held are passed by' => sub {
 	$sink->forget;
 	$stack->sql(<<"SQL");
@@ -154,5 +184,6 @@ subtest 'what cannot be' => sub {
 	is($stack->value('SELECT count(*) FROM hold'), 0, 'nothing is paused');
 };
 
+$stack->expect_log(qr/signal=9|killed/i);
 $stack->finish;
 done_testing;
