@@ -171,6 +171,26 @@ subtest 'the clock goes back between a registration and its firing' => sub {
 	is(scalar(to($mother)), 1, 'she is sent to all the same');
 };
 
+subtest 'an identity store that takes its time' => sub {
+	reconfigure(call_timeout => '10s');
+	my ($schedule, $set, @mothers) = group(5);
+	my @ids = map { subscription($stack, $_)->{id} } @mothers;
+	$sink->forget;
+	$sink->behave(identity => { delay => 1.6 });
+	fire($stack, $schedule);
+	poll_until { $sink->count('identity') == 5 } 'all addresses are asked for';
+	$stack->sql("UPDATE message SET text_content = 'Edited' WHERE messageset_id = $set AND sequence_number = 1");
+	$stack->patch("/api/v1/subscriptions/$ids[0]/", { active => JSON::PP::false });
+	$stack->delete("/api/v1/subscriptions/$ids[1]/");
+	$stack->patch("/api/v1/subscriptions/$ids[2]/", { metadata => { prepend_next_delivery => 'News' } });
+	settled($stack, 30);
+	$sink->behave;
+	is($sink->count('identity'), 5, 'each was asked for once');
+	is_deeply([map { scalar(to($_)) } @mothers], [0, 0, 1, 1, 1], 'who left meanwhile is not sent to');
+	is(json_of((to($mothers[4]))[0]{body})->{content}, 'Edited', 'what goes out is the text of the moment of sending');
+	is(json_of((to($mothers[2]))[0]{body})->{content}, "News\nEdited", 'with what stands before it then');
+};
+
 subtest 'a schedule that is made while no daemon runs' => sub {
 	my $daemon = $stack->pid('sbm-senderd');
 	kill TERM => $daemon;

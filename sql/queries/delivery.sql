@@ -166,6 +166,66 @@ LEFT JOIN LATERAL (
 ) b ON true
 ORDER BY c.due_at, c.id
 
+-- What is known of claimed deliveries that are still ours, anew; those that are held now are left out. The same
+-- columns as delivery_claim's.
+-- name: delivery_refresh
+SELECT c.id, c.due_at, c.attempt, c.tries, c.kind, c.delivery_id, c.subscription_id, coalesce(c.request_id, ''),
+    coalesce(c.run_id, 0), coalesce(c.resend_request_id, 0), c.created_at,
+    s.id IS NOT NULL, s.active, s.completed, s.process_status, s.identity, s.lang, s.messageset_id, s.sequence_number,
+    s.to_addr, s.prepend, t.content_type, coalesce(t.channel, ''), t.short_name,
+    m.id, m.text_content, m.metadata, coalesce(b.content, ''),
+    s.timezone, c.held
+FROM (
+    SELECT *, false AS held
+    FROM delivery_queue q
+    WHERE subscription_id = ANY ($1::uuid[])
+        AND id = ($2::bigint[])[width_bucket(subscription_id, $1::uuid[])]
+        AND attempt = ($3::integer[])[width_bucket(subscription_id, $1::uuid[])]
+        AND NOT EXISTS (
+            SELECT
+            FROM hold h
+            WHERE h.scope = 'all'
+                OR EXISTS (
+                    SELECT
+                    FROM subscription
+                    WHERE subscription.id = q.subscription_id
+                        AND (subscription.schedule_id = h.schedule_id OR subscription.messageset_id = h.messageset_id)
+                )
+        )
+    OFFSET 0
+) c
+LEFT JOIN LATERAL (
+    SELECT id, active, completed, process_status, identity, lang, messageset_id,
+        CASE WHEN c.kind = 'resend' THEN greatest(next_sequence_number - 1, 1) ELSE next_sequence_number END AS sequence_number,
+        metadata ->> 'to_addr' AS to_addr, metadata ->> 'prepend_next_delivery' AS prepend,
+        CASE WHEN $4::boolean THEN (SELECT timezone FROM schedule WHERE schedule.id = subscription.schedule_id) END AS timezone
+    FROM subscription
+    WHERE id = c.subscription_id
+        AND NOT c.held
+    OFFSET 0
+) s ON true
+LEFT JOIN LATERAL (
+    SELECT content_type, channel, short_name
+    FROM messageset
+    WHERE id = s.messageset_id
+    OFFSET 0
+) t ON true
+LEFT JOIN LATERAL (
+    SELECT id, text_content, metadata, binary_content_id
+    FROM message
+    WHERE messageset_id = s.messageset_id
+        AND lang = s.lang
+        AND sequence_number = s.sequence_number
+    OFFSET 0
+) m ON true
+LEFT JOIN LATERAL (
+    SELECT content
+    FROM binarycontent
+    WHERE id = m.binary_content_id
+    OFFSET 0
+) b ON true
+ORDER BY c.due_at, c.id
+
 -- Takes ended deliveries out of the queue: those that are still ours, that is whose id and attempt are the ones
 -- that we were given. The subscriptions are in order, so that width_bucket finds the place of each by halving.
 -- name: delivery_take_out

@@ -564,6 +564,41 @@ enum db_status queue_renew(struct db *db, struct delivery *const *deliveries, in
 	return status;
 }
 
+/* Puts the deliveries of the result to the places of those that they are the news of. */
+static void put_news(const struct db_result *result, int64_t read_ms, struct delivery *const *deliveries, int count, struct delivery **out)
+{
+	for (int row = 0; row < db_rows(result); row++)
+		for (int i = 0; i < count; i++)
+			if (strcmp(deliveries[i]->subscription_id, db_text(result, row, C_SUBSCRIPTION_ID)) == 0) {
+				out[i] = delivery_read(result, row);
+				out[i]->claimed_ms = read_ms;
+			}
+}
+
+enum db_status queue_refresh(struct db *db, struct delivery *const *deliveries, int count, bool with_zones, struct delivery **out)
+{
+	struct list list = list_make(deliveries, count);
+	int64_t read_ms = clock_monotonic_ms();
+	struct db_result *result = NULL;
+	struct db_params params;
+	struct arrays arrays;
+	enum db_status status;
+
+	memset(out, 0, (size_t)count * sizeof *out);
+	arrays_init(&arrays, 3);
+	put_claims(&arrays, &list);
+	db_params_init(&params);
+	arrays_end(&arrays, &params);
+	db_param_bool(&params, with_zones);
+	status = db_query(db, DB_Q_DELIVERY_REFRESH, &params, &result);
+	if (status == DB_OK)
+		put_news(result, read_ms, deliveries, count, out);
+	db_result_free(result);
+	arrays_fini(&arrays);
+	free(list.all);
+	return status;
+}
+
 enum db_status queue_next_due(struct db *db, int64_t *wait_ms)
 {
 	struct db_result *result = NULL;

@@ -130,6 +130,13 @@ enum db_status queue_claim(struct db *, const struct queue_stmt *, int64_t lease
  */
 enum db_status queue_write_back(struct db *, struct delivery *const *, int count, int64_t now, int *stale);
 
+/*
+ * Reads what is known of claimed deliveries anew, just before they are sent: each gets, in `out` at its place, a
+ * delivery of its own (the caller's), or NULL when it is not ours any more or is held now. In a transaction of
+ * queue_begin.
+ */
+enum db_status queue_refresh(struct db *, struct delivery *const *, int count, bool with_zones, struct delivery **out);
+
 /* Renews the lease of deliveries that are still ours. */
 enum db_status queue_renew(struct db *, struct delivery *const *, int count, int64_t lease_ms);
 

@@ -30,6 +30,8 @@
 #define STATEMENT_TIMEOUT_MS 60000
 #define LOCK_TIMEOUT_MS 30000
 #define HEADER_MAX 1024
+/* So many are looked at anew in one statement. */
+#define REFRESH_MAX 256
 /* Rates give out times no further ahead than this: by one's claims, and by those of a channel. */
 #define RATE_AHEAD_MS 250
 #define CHANNEL_AHEAD_MS 500
@@ -539,6 +541,33 @@ static void exchange(struct sender *sender, bool with_claim)
 	}
 }
 
+/* Before something is sent that was claimed a while ago, looks at what is stored now. */
+static void refresh(struct sender *sender, int64_t now)
+{
+	struct way *ways[REFRESH_MAX];
+	struct delivery *deliveries[REFRESH_MAX], *news[REFRESH_MAX];
+	int count = way_outdated(sender, now, ways, REFRESH_MAX);
+	enum db_status status;
+
+	if (!count)
+		return;
+	for (int i = 0; i < count; i++)
+		deliveries[i] = ways[i]->delivery;
+	status = queue_begin(sender->db);
+	if (status == DB_OK)
+		status = queue_refresh(sender->db, deliveries, count, sender->config.gates.windowed, news);
+	if (status == DB_OK)
+		status = db_commit(sender->db);
+	else
+		db_rollback(sender->db);
+	if (status != DB_OK) {
+		database_failed(sender);
+		return;
+	}
+	for (int i = 0; i < count; i++)
+		way_renew(ways[i], news[i]);
+}
+
 /* Renews the leases of all that is held, long before they run out. */
 static void renew(struct sender *sender, int64_t now)
 {
@@ -635,6 +664,8 @@ static bool step(struct sender *sender)
 	/* Nothing more is sent while its result could not be written down. */
 	if (now < sender->db_again_ms)
 		return false;
+	if (!sender->db_wait_ms)
+		refresh(sender, now);
 	if (!sender->db_wait_ms)
 		way_pump(sender);
 	way_flush_outlog(sender);

@@ -34,6 +34,7 @@ struct way {
 	char *payload;
 	enum service service; /* of the last call */
 	struct breaker_ticket ticket;
+	int64_t leased_ms; /* when it was claimed, if what it holds was read later; else 0 */
 	bool unsure; /* whether the failure of its last call uses up a try is asked at write-back */
 	int64_t slot_ms; /* not sent before, so that rates are kept; 0: there are none */
 };
@@ -99,8 +100,14 @@ void sender_move(struct way *, enum way_state);
 void way_pump(struct sender *);
 /* Puts what has not begun a call back: the services are out, or we are to stop. */
 void way_release_unstarted(struct sender *);
-/* The same for what was claimed so long ago that its text may not be the stored one any more. */
+/* The same for what waits since it was claimed so long ago that its text may not be the stored one any more. */
 void way_release_stale(struct sender *, int64_t now_ms);
+/*
+ * Ready ones whose text was read too long ago, as many as may be sent now, are given what is stored now; at most
+ * max. Returns how many there are; way_renew takes the news of each, NULL when it is to go back.
+ */
+int way_outdated(const struct sender *, int64_t now_ms, struct way **out, int max);
+void way_renew(struct way *, struct delivery *news);
 /* How long until a call may start, by what the breakers say: 0 now, -1 when a probe under way decides. */
 int64_t way_wait_ms(const struct sender *, int64_t now_ms);
 /* When the next one that only waits for its time may be sent; INT64_MAX when none does. */

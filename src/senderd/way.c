@@ -338,7 +338,7 @@ static bool begin(struct way *way)
 /* A lease that is about to run out must not be worked on: somebody else may have the delivery soon. */
 static bool lease_holds(const struct way *way, int64_t now_ms)
 {
-	int64_t since = way->delivery->claimed_ms;
+	int64_t since = way->leased_ms ? way->leased_ms : way->delivery->claimed_ms;
 
 	if (since < way->sender->renewed_ms)
 		since = way->sender->renewed_ms;
@@ -385,14 +385,54 @@ void way_release_unstarted(struct sender *sender)
 		release(way);
 }
 
+static bool is_stale(const struct way *way, int64_t now_ms)
+{
+	return now_ms - way->delivery->claimed_ms > STALE_MS;
+}
+
 void way_release_stale(struct sender *sender, int64_t now_ms)
 {
-	for (enum way_state state = WAY_WAITING; state <= WAY_READY; state++) {
-		struct way *way;
+	struct way *way;
 
-		while ((way = TAILQ_FIRST(&sender->lists[state])) && now_ms - way->delivery->claimed_ms > STALE_MS)
-			release(way);
+	while ((way = TAILQ_FIRST(&sender->lists[WAY_WAITING])) && is_stale(way, now_ms))
+		release(way);
+}
+
+int way_outdated(const struct sender *sender, int64_t now_ms, struct way **out, int max)
+{
+	int64_t room = sender->outlog ? max : sender->config.concurrency - sender->calls[SERVICE_OUTBOUND];
+	struct way *way;
+	int count = 0;
+
+	TAILQ_FOREACH(way, &sender->lists[WAY_READY], link) {
+		if (count == max || count >= room)
+			break;
+		if (is_stale(way, now_ms) && way->slot_ms <= now_ms)
+			out[count++] = way;
 	}
+	return count;
+}
+
+void way_renew(struct way *way, struct delivery *news)
+{
+	struct delivery *old = way->delivery;
+
+	/* The address is the one of the identity that it was asked for. */
+	if (!news || strcmp(news->identity, old->identity) != 0) {
+		delivery_free(news);
+		release(way);
+		return;
+	}
+	news->to_addr = old->to_addr;
+	old->to_addr = NULL;
+	/* The lease is the one of the claim. */
+	way->leased_ms = way->leased_ms ? way->leased_ms : old->claimed_ms;
+	delivery_free(old);
+	way->delivery = news;
+	free(way->payload);
+	way->payload = NULL;
+	if (!end_at_once(way))
+		make_payload(way);
 }
 
 int64_t way_wait_ms(const struct sender *sender, int64_t now_ms)

@@ -100,6 +100,7 @@ sub behave {
 sub requests {
 	my ($self, $service) = @_;
 	CORE::open(my $in, '<', "$self->{dir}/requests") or return;
+	local $_;
 	my @all;
 	while (<$in>) {
 		last unless /\n$/;
