@@ -278,6 +278,8 @@ BEGIN
     IF to_regclass(name) IS NOT NULL THEN
         RETURN false;
     END IF;
+    -- While we wait for a lock, all that is sent waits behind us: better to come again later.
+    PERFORM set_config('lock_timeout', '2s', true);
     PERFORM pg_advisory_xact_lock(hashtext('delivery_month'));
     -- Whoever had the lock before may have made it. A query sees that; to_regclass may still have its old answer.
     IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -298,6 +300,7 @@ DECLARE
     part name;
     dropped integer := 0;
 BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
     FOR part IN
         SELECT c.relname
         FROM pg_inherits i

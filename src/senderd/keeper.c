@@ -23,6 +23,7 @@
 #define HOUSEKEEPING_MS 3600000
 #define REQUEUE_CHUNK 1000
 #define DB_WAIT_MS 1000
+#define LOCKED_WAIT_MS 60000
 
 struct keeper {
 	struct db *db;
@@ -72,23 +73,39 @@ static enum db_status drop_months(struct keeper *keeper, int64_t now)
 	return status;
 }
 
+static enum db_status keep_all(struct keeper *keeper, int64_t now)
+{
+	enum db_status status = make_months(keeper, now);
+
+	if (status == DB_OK)
+		status = drop_months(keeper, now);
+	if (status == DB_OK)
+		status = db_query(keeper->db, DB_Q_IDEMPOTENCY_FORGET, NULL, NULL);
+	if (status == DB_OK)
+		status = with_time(keeper, DB_Q_JOB_FORGET, now);
+	if (status == DB_OK)
+		status = db_query(keeper->db, DB_Q_DAEMON_FORGET, NULL, NULL);
+	return status;
+}
+
 static void keep_house(struct keeper *keeper)
 {
-	int64_t now = clock_now();
+	int64_t now = clock_now(), this_month, again_ms = HOUSEKEEPING_MS;
 	int year, month, day;
-	int64_t this_month;
+	enum db_status status;
 
 	clock_civil_from_days(now / CLOCK_DAY, &year, &month, &day);
 	this_month = year * 12 + month;
 	if (clock_monotonic_ms() < keeper->next_housekeeping_ms && this_month == keeper->housekept_month)
 		return;
-	if (make_months(keeper, now) != DB_OK || drop_months(keeper, now) != DB_OK || db_query(keeper->db, DB_Q_IDEMPOTENCY_FORGET, NULL, NULL) != DB_OK
-		|| with_time(keeper, DB_Q_JOB_FORGET, now) != DB_OK || db_query(keeper->db, DB_Q_DAEMON_FORGET, NULL, NULL) != DB_OK) {
-		keeper->next_housekeeping_ms = clock_monotonic_ms() + DB_WAIT_MS;
-		return;
-	}
+	status = keep_all(keeper, now);
+	/* Somebody who reads all of the history keeps us from dropping a part of it: no need to press. */
+	if (status == DB_TIMEOUT)
+		again_ms = LOCKED_WAIT_MS;
+	else if (status != DB_OK)
+		again_ms = DB_WAIT_MS;
 	keeper->housekept_month = this_month;
-	keeper->next_housekeeping_ms = clock_monotonic_ms() + HOUSEKEEPING_MS;
+	keeper->next_housekeeping_ms = clock_monotonic_ms() + again_ms;
 }
 
 /* What a job came to: the database's trouble means that it is tried again, a text that it failed. */
