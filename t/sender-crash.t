@@ -89,6 +89,24 @@ subtest 'the supervisor alone: its processes drain and leave' => sub {
 	judge();
 };
 
+subtest 'HUP, and then TERM and a start: nothing comes twice' => sub {
+	$judge->forget;
+	fire($stack, $schedule);
+	my $daemon = $stack->pid('sbm-senderd');
+	my @children = $stack->children($daemon);
+	poll_until { $judge->stats->{keys} >= 0.2 * $MANY } 'a run is under way', 60;
+	kill HUP => $daemon;
+	poll_until { !grep { $stack->alive($_) } @children } 'other processes have taken over';
+	poll_until { $judge->stats->{keys} >= 0.5 * $MANY } 'they go on', 60;
+	kill TERM => $daemon;
+	poll_until { !$stack->alive($daemon) } 'the daemon ends';
+	my $sent = $judge->stats->{keys};
+	is($stack->value("SELECT count(*) FROM delivery WHERE run_id = (SELECT max(id) FROM run) AND state = 'sent'"), $sent, 'all that it sent is written down');
+	is($stack->value('SELECT count(*) FROM delivery_queue WHERE lease_until > now()'), 0, 'and the rest is free for others at once');
+	$stack->up;
+	judge();
+};
+
 subtest 'all of the daemon at once' => sub {
 	$judge->forget;
 	fire($stack, $schedule);
