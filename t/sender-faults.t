@@ -77,6 +77,20 @@ subtest 'what the message sender refuses fails at once' => sub {
 	$sink->behave;
 };
 
+subtest 'an acceptance that says nothing of use, or too much' => sub {
+	my ($schedule, $set, @mothers) = group(2);
+	$stack->sql("INSERT INTO message (messageset_id, sequence_number, lang, text_content) SELECT $set, n, 'eng_ZA', 'More' FROM generate_series(4, 9) n");
+	for my $body ('', 'Created', '{"id": null}', '[1]', 'x' x 1_500_000) {
+		$sink->forget;
+		$sink->behave(outbound => { status => 201, body => $body });
+		fire($stack, $schedule);
+		settled($stack);
+		is($sink->count('outbound'), 2, 'taken for what it is: ' . substr($body, 0, 20) . ', ' . length($body) . ' bytes');
+	}
+	$sink->behave;
+	is(failed_tasks(), 0, 'no failed task');
+};
+
 subtest 'content that is missing, and added later' => sub {
 	my ($schedule, $set, $mother) = group(1, ['One']);
 	my ($stray) = subscription($stack, $mother);
