@@ -37,6 +37,8 @@ subtest 'answers of its own are JSON' => sub {
 		['the root', request('GET /'), 404],
 		['a method that it knows and refuses', request('TRACE /api/v1/'), 405],
 		['a line that is no request', "nonsense\r\n\r\n", 400],
+		['a version that there is not', "GET /api/v1/ HTTP/7.0\r\n$HOST\r\n\r\n", 400],
+		['a coding that there is not', request('POST /api/v1/schedule/', 'Transfer-Encoding: gzip'), 400],
 		['a path above the root', request('GET /media/../../etc/passwd'), 400],
 		['a NUL in the path', request('GET /api/v1/schedule/%00/'), 400],
 		['a very long path', request("GET /api/v1/?$long"), 414],
