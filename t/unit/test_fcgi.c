@@ -304,24 +304,37 @@ static void wait_for_both(const pid_t workers[2])
 	}
 }
 
-/* Connections that come one after the other, while both workers are idle, go to both. */
-static void test_spread(void)
+/* How many of 20 connections, made one after the other and kept, a worker takes. */
+static int share_of(pid_t worker)
 {
-	pid_t workers[2] = {start_worker(0), start_worker(0)};
-	int clients[20], first = 0;
+	int clients[20], share = 0;
 
-	wait_for_both(workers);
 	for (int i = 0; i < 20; i++) {
 		const char *pid;
 
 		clients[i] = client();
 		pid = ask(clients[i], "/pid", true, "");
-		first += pid && atoi(pid) == workers[0];
+		share += pid && atoi(pid) == worker;
 	}
-	ok(first >= 6 && first <= 14, "kept connections spread over the workers");
-	printf("# %d and %d\n", first, 20 - first);
 	for (int i = 0; i < 20; i++)
 		close(clients[i]);
+	return share;
+}
+
+/*
+ * Connections that come one after the other, while both workers are idle, go to both.  On a machine that is
+ * busy otherwise, one of them may not get a CPU meanwhile: so there are some rounds.
+ */
+static void test_spread(void)
+{
+	pid_t workers[2] = {start_worker(0), start_worker(0)};
+	int first = 0;
+
+	wait_for_both(workers);
+	for (int round = 0; round < 10 && (first < 6 || first > 14); round++)
+		first = share_of(workers[0]);
+	ok(first >= 6 && first <= 14, "kept connections spread over the workers");
+	printf("# %d and %d\n", first, 20 - first);
 	is_int(stop_worker(workers[0]) + stop_worker(workers[1]), 0, "both end");
 }
 
