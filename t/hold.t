@@ -84,7 +84,9 @@ subtest 'in mid-run' => sub {
 	my $id = subscription($stack, $identity)->{id};
 	is($stack->post("/api/v1/subscriptions/$id/send")->{status}, 201, 'a send of one is accepted');
 	is_calm('nothing goes out');
-	is($sink->count('outbound'), scalar $sink->accepted('outbound'), 'the calls under way were answered');
+	# A call that began within the second may have come in after it.
+	$sent = $sink->count('outbound');
+	is($sent, scalar $sink->accepted('outbound'), 'the calls under way were answered');
 	poll_until { $stack->value('SELECT count(*) FROM delivery WHERE finished_at > now() - interval \'1 hour\'') >= $sent && queued() == 81 - $sent } 'and their results written back, the rest waits';
 	is($stack->value('SELECT count(*) FROM delivery_queue WHERE lease_until > now()'), 0, 'in nobody\'s hands');
 	$sink->behave;
