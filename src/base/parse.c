@@ -75,7 +75,7 @@ int parse_duration(const char *text, int64_t *out)
 	return parse_units(text, units, out);
 }
 
-static int hex_digit(char c)
+int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';

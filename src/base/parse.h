@@ -29,6 +29,8 @@ int parse_rate(const char **text, struct rate *);
 #define UUID_TEXT_SIZE 37
 /* 32 hex digits, bare or as 8-4-4-4-12, in either case; out: lower case with hyphens and a NUL. */
 int parse_uuid(const char *text, char out[UUID_TEXT_SIZE]);
+/* The value of a hex digit in either case, 0 to 15, or -1 when it is none. */
+int hex_digit(char c);
 /* Lower-case hex digits of n bytes and a NUL: 2n+1 bytes at out. */
 void hex_encode(const unsigned char *bytes, size_t n, char *out);
 /* Base64 with padding, standard alphabet. out has room for 3*strlen/4+1 and is scratch on error; a NUL is added; *n without it. */

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/assert.h"
+#include "base/parse.h"
 #include "rest/parse_text.h"
 
 #include <stdbool.h>
@@ -180,8 +181,8 @@ decode_extended(struct arena *arena, struct text value, struct text *out)
 	for (size_t i = 0; i < left; i++) {
 		const char *s = second + 1 + i;
 
-		if (*s == '%' && left - i > 2 && text_hex_digit(s[1]) >= 0 && text_hex_digit(s[2]) >= 0) {
-			decoded[put++] = (char)(text_hex_digit(s[1]) * 16 + text_hex_digit(s[2]));
+		if (*s == '%' && left - i > 2 && hex_digit(s[1]) >= 0 && hex_digit(s[2]) >= 0) {
+			decoded[put++] = (char)(hex_digit(s[1]) * 16 + hex_digit(s[2]));
 			i += 2;
 		} else {
 			decoded[put++] = *s;

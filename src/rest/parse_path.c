@@ -21,8 +21,8 @@ decode_segment(struct arena *arena, const char *text, size_t n, const char **out
 		}
 		if (n - i < 3)
 			return PATH_BAD_ESCAPE;
-		high = text_hex_digit(text[i + 1]);
-		low = text_hex_digit(text[i + 2]);
+		high = hex_digit(text[i + 1]);
+		low = hex_digit(text[i + 2]);
 		if (high < 0 || low < 0)
 			return PATH_BAD_ESCAPE;
 		decoded[put++] = (char)(high * 16 + low);

@@ -1,6 +1,7 @@
 #include "rest/parse_query.h"
 
 #include "base/arena.h"
+#include "base/parse.h"
 #include "rest/parse_text.h"
 
 #include <string.h>
@@ -41,7 +42,7 @@ decode(struct arena *arena, struct text text)
 		if (c == '+') {
 			c = ' ';
 		} else if (c == '%' && i + 2 < text.length) {
-			int high = text_hex_digit(text.data[i + 1]), low = text_hex_digit(text.data[i + 2]);
+			int high = hex_digit(text.data[i + 1]), low = hex_digit(text.data[i + 2]);
 
 			if (high >= 0 && low >= 0) {
 				c = (char)(high * 16 + low);

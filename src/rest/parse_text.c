@@ -1,6 +1,7 @@
 #include "rest/parse_text.h"
 
 #include "base/arena.h"
+#include "base/parse.h"
 
 #include <string.h>
 #include <strings.h>
@@ -52,42 +53,13 @@ text_copy_lower(struct arena *arena, struct text text)
 	return copy;
 }
 
-/* Bytes of the UTF-8 sequence at the start of n bytes (n > 0): 1 to 4, or 0 when there is none. RFC 3629, 4. */
-static size_t
-utf8_sequence(const unsigned char *s, size_t n)
-{
-	size_t length;
-	unsigned char low = 0x80, high = 0xbf;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	length = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (n < length || s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return length;
-}
-
 static size_t
 count_bad(struct text text)
 {
-	const unsigned char *s = (const unsigned char *)text.data;
 	size_t bad = 0, step;
 
 	for (size_t i = 0; i < text.length; i += step) {
-		step = utf8_sequence(s + i, text.length - i);
+		step = utf8_sequence(text.data + i, text.length - i);
 		if (step == 0) {
 			bad++;
 			step = 1;
@@ -99,14 +71,13 @@ count_bad(struct text text)
 char *
 text_repair(struct arena *arena, struct text text, size_t *length, bool *bad)
 {
-	const unsigned char *s = (const unsigned char *)text.data;
 	size_t count = count_bad(text), put = 0, step;
 	char *out = arena_alloc(arena, text.length + 2 * count + 1);
 
 	for (size_t i = 0; i < text.length; i += step) {
-		step = utf8_sequence(s + i, text.length - i);
+		step = utf8_sequence(text.data + i, text.length - i);
 		if (step > 0) {
-			memcpy(out + put, s + i, step);
+			memcpy(out + put, text.data + i, step);
 			put += step;
 		} else {
 			memcpy(out + put, "\xef\xbf\xbd", 3);
@@ -120,18 +91,6 @@ text_repair(struct arena *arena, struct text text, size_t *length, bool *bad)
 	if (bad)
 		*bad = count > 0;
 	return out;
-}
-
-int
-text_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 static void

@@ -26,8 +26,6 @@ char *text_copy_lower(struct arena *, struct text);
  * NULL) says whether there was one, *length (may be NULL) how long it is now.
  */
 char *text_repair(struct arena *, struct text, size_t *length, bool *bad);
-/* Value of a hex digit, or -1. */
-int text_hex_digit(char);
 
 /*
  * Header fields of the form  value; name=value; name="quoted \" value". text_head cuts the first value off
