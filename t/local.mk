@@ -13,3 +13,6 @@ EXTRA_DIST += t/stack t/demo t/golden-users t/lib t/programme $(PERL_TESTS)
 include t/fuzz/local.mk
 include t/bench/local.mk
 EXTRA_DIST += t/README
+# Of t/stack.
+clean-local:
+	rm -rf clusters
