@@ -47,7 +47,7 @@ static const struct ctl_option run_list_options[] = {
 };
 
 static const struct ctl_option schedules_sync_options[] = {
-	{"yes", NULL, "record the calls; without it they are only shown"},
+	CTL_OPTION_YES,
 	{"all", NULL, "for those that are in step too"},
 	{"json", NULL, "as JSON"},
 	{0},

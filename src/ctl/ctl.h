@@ -49,6 +49,15 @@ extern const struct ctl_command ctl_commands[];
 /* Columns of the statements that list runs. */
 extern const struct table_column ctl_run_columns[];
 
+/*
+ * Commands that change data only tell what they would do until they are given --yes.  They have this row among
+ * their options, ask ctl_yes, and end a dry run with ctl_would: "sbmctl: would TEXT; give --yes to do it" on
+ * standard error, so that TEXT begins with a verb ("reset 3 subscriptions"). It returns CTL_OK.
+ */
+#define CTL_OPTION_YES {"yes", NULL, "do it; without it, only tell what would be done"}
+bool ctl_yes(const struct ctl_args *);
+int ctl_would(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* "sbmctl: " and the text on standard error. Return CTL_FAILED and CTL_USAGE. */
 int ctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));

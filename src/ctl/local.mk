@@ -5,6 +5,7 @@ src_sbmctl_SOURCES = \
 	src/ctl/hold.c \
 	src/ctl/main.c \
 	src/ctl/migrate.c \
+	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/run.c \
 	src/ctl/schedules.c \
 	src/ctl/status.c \

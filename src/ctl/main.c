@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "ctl/ctl.h"
+#include "ctl/progress.h"
 #include "domain/schema.h"
 #include "io/db.h"
 
@@ -15,6 +16,7 @@ static const char *command_words = "";
 
 static void complain(const char *format, va_list ap)
 {
+	progress_hide();
 	fputs("sbmctl: ", stderr);
 	vfprintf(stderr, format, ap);
 	fputc('\n', stderr);
@@ -39,6 +41,24 @@ int ctl_usage(const char *format, ...)
 	va_end(ap);
 	fprintf(stderr, "Try: sbmctl %s%s--help\n", command_words, *command_words ? " " : "");
 	return CTL_USAGE;
+}
+
+bool ctl_yes(const struct ctl_args *args)
+{
+	return ctl_has(args, "yes");
+}
+
+int ctl_would(const char *format, ...)
+{
+	va_list ap;
+
+	progress_hide();
+	fputs("sbmctl: would ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputs("; give --yes to do it\n", stderr);
+	return CTL_OK;
 }
 
 bool ctl_has(const struct ctl_args *args, const char *option)

@@ -49,7 +49,7 @@ static int sync_rows(struct ctl *ctl, const struct ctl_args *args, const struct 
 		bool call, made = false;
 		const char *state = judge(rows, row, ctl_has(args, "all"), &call);
 
-		if (call && ctl_has(args, "yes")) {
+		if (call && ctl_yes(args)) {
 			if (scheduler_call_record(ctl->db, db_int(rows, row, S_ID), NULL, clock_now(), &made) != DB_OK)
 				return ctl_db_failed(ctl, "record a call");
 			state = made ? "call is recorded" : "deleted meanwhile";
@@ -79,9 +79,9 @@ int ctl_schedules_sync(struct ctl *ctl, const struct ctl_args *args)
 	if (!rc)
 		table_show(&table, ctl_has(args, "json"));
 	table_fini(&table);
-	if (calls && ctl_has(args, "yes"))
+	if (calls && ctl_yes(args))
 		ctl_wake("schedule");
 	else if (calls && !rc)
-		fprintf(stderr, "sbmctl: nothing was changed; with --yes, %d call%s would be recorded\n", calls, calls == 1 ? "" : "s");
+		ctl_would("record %d call%s", calls, calls == 1 ? "" : "s");
 	return rc;
 }

@@ -28,6 +28,9 @@ t_unit_test_schema_LDADD =
 UNIT_TESTS += t/unit/test_table
 t_unit_test_table_SOURCES = t/unit/test_table.c src/ctl/table.c
 t_unit_test_table_LDADD = $(IO_LIBS) $(EXT_LIBS)
+UNIT_TESTS += t/unit/test_progress
+t_unit_test_progress_SOURCES = t/unit/test_progress.c src/ctl/progress.c
+t_unit_test_progress_LDADD = $(IO_LIBS) $(EXT_LIBS)
 
 # the parsers of the HTTP interface
 UNIT_TESTS += t/unit/test_accept t/unit/test_authorization t/unit/test_multipart t/unit/test_path t/unit/test_query
