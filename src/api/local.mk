@@ -1,5 +1,5 @@
 noinst_LIBRARIES += libapi.a
-libapi_a_SOURCES = src/api/binarycontent.c src/api/hold.c src/api/message.c src/api/messageset.c src/api/path.c src/api/resources.h \
+libapi_a_SOURCES = src/api/binarycontent.c src/api/hold.c src/api/member.c src/api/member.h src/api/message.c src/api/messageset.c src/api/path.c src/api/resources.h \
 	src/api/root.c src/api/routes.c src/api/routes.h src/api/schedule.c src/api/subscription.c
 
 sbin_PROGRAMS += src/sbm-api

@@ -1,5 +1,6 @@
 #include "api/resources.h"
 
+#include "api/member.h"
 #include "domain/content.h"
 
 #define UNIQUE_TOGETHER "The fields messageset, sequence_number, lang must make a unique set."
@@ -96,22 +97,25 @@ enum {
 void
 message_put_content(struct req *r, const struct db_result *result, int row)
 {
-	buf_puts(r->out, "{\"id\":");
-	req_put_number(r, result, row, CONTENT_ID);
-	buf_puts(r->out, ",\"messageset\":");
-	req_put_number(r, result, row, CONTENT_MESSAGESET);
-	buf_puts(r->out, ",\"sequence_number\":");
-	req_put_number(r, result, row, CONTENT_SEQUENCE_NUMBER);
-	buf_puts(r->out, ",\"lang\":");
-	req_put_text(r, result, row, CONTENT_LANG);
-	buf_puts(r->out, ",\"text_content\":");
-	req_put_text(r, result, row, CONTENT_TEXT);
-	buf_puts(r->out, ",\"binary_content\":");
+	static const struct member head[] = {
+		{"id", MEMBER_NUMBER, CONTENT_ID},
+		{"messageset", MEMBER_NUMBER, CONTENT_MESSAGESET},
+		{"sequence_number", MEMBER_NUMBER, CONTENT_SEQUENCE_NUMBER},
+		{"lang", MEMBER_TEXT, CONTENT_LANG},
+		{"text_content", MEMBER_TEXT, CONTENT_TEXT},
+		{0},
+	};
+	static const struct member times[] = {
+		{"created_at", MEMBER_TIME, CONTENT_CREATED_AT},
+		{"updated_at", MEMBER_TIME, CONTENT_UPDATED_AT},
+		{0},
+	};
+
+	buf_putc(r->out, '{');
+	member_put_columns(r, head, result, row);
+	member_put_key(r, "binary_content");
 	binarycontent_put(r, result, row, CONTENT_BINARY_ID, CONTENT_BINARY_NAME);
-	buf_puts(r->out, ",\"created_at\":");
-	req_put_time(r, result, row, CONTENT_CREATED_AT);
-	buf_puts(r->out, ",\"updated_at\":");
-	req_put_time(r, result, row, CONTENT_UPDATED_AT);
+	member_put_columns(r, times, result, row);
 	buf_putc(r->out, '}');
 }
 

@@ -1,3 +1,4 @@
+#include "api/member.h"
 #include "api/resources.h"
 
 static const char *const content_types[] = {"text", "audio", NULL};
@@ -50,25 +51,30 @@ enum { SET_ID, SET_SHORT_NAME, SET_NOTES, SET_NEXT_SET, SET_DEFAULT_SCHEDULE, SE
 static void
 put_set(struct req *r, const struct db_result *set, const struct db_result *messages)
 {
-	buf_puts(r->out, "{\"id\":");
-	req_put_number(r, set, 0, SET_ID);
-	buf_puts(r->out, ",\"short_name\":");
-	req_put_text(r, set, 0, SET_SHORT_NAME);
-	buf_puts(r->out, ",\"notes\":");
-	req_put_text(r, set, 0, SET_NOTES);
-	buf_puts(r->out, ",\"next_set\":");
-	req_put_number(r, set, 0, SET_NEXT_SET);
-	buf_puts(r->out, ",\"default_schedule\":");
-	req_put_number(r, set, 0, SET_DEFAULT_SCHEDULE);
-	buf_puts(r->out, ",\"messages\":[");
+	static const struct member head[] = {
+		{"id", MEMBER_NUMBER, SET_ID},
+		{"short_name", MEMBER_TEXT, SET_SHORT_NAME},
+		{"notes", MEMBER_TEXT, SET_NOTES},
+		{"next_set", MEMBER_NUMBER, SET_NEXT_SET},
+		{"default_schedule", MEMBER_NUMBER, SET_DEFAULT_SCHEDULE},
+		{0},
+	};
+	static const struct member times[] = {
+		{"created_at", MEMBER_TIME, SET_CREATED_AT},
+		{"updated_at", MEMBER_TIME, SET_UPDATED_AT},
+		{0},
+	};
+
+	buf_putc(r->out, '{');
+	member_put_columns(r, head, set, 0);
+	member_put_key(r, "messages");
+	buf_putc(r->out, '[');
 	for (int i = 0; i < db_rows(messages); i++) {
 		buf_puts(r->out, i ? "," : "");
 		message_put_content(r, messages, i);
 	}
-	buf_puts(r->out, "],\"created_at\":");
-	req_put_time(r, set, 0, SET_CREATED_AT);
-	buf_puts(r->out, ",\"updated_at\":");
-	req_put_time(r, set, 0, SET_UPDATED_AT);
+	buf_putc(r->out, ']');
+	member_put_columns(r, times, set, 0);
 	buf_putc(r->out, '}');
 }
 

@@ -2,42 +2,22 @@
 
 #include "api/arg.h"
 #include "api/list.h"
+#include "api/member.h"
 #include "api/resources.h"
-
-/* {"key":value for each column, in order; times, texts and numbers as the letter says: t, s, n. */
-struct column {
-	const char *key;
-	char kind;
-	int column;
-};
-
-static void
-put_columns(struct req *r, const struct column *columns, const struct db_result *rows, int row)
-{
-	for (; columns->key; columns++) {
-		buf_printf(r->out, "%s\"%s\":", r->out->data[r->out->length - 1] == '{' ? "" : ",", columns->key);
-		if (columns->kind == 't')
-			req_put_time(r, rows, row, columns->column);
-		else if (columns->kind == 's')
-			req_put_text(r, rows, row, columns->column);
-		else
-			req_put_number(r, rows, row, columns->column);
-	}
-}
 
 static void
 put_delivery(struct req *r, const struct db_result *rows, int row)
 {
 	/* Columns 0 and 1 are the key; the time is infinite as long as it is under way. */
-	static const struct column columns[] = {
-		{"id", 's', 1}, {"state", 's', 2}, {"kind", 's', 3}, {"messageset", 'n', 4}, {"sequence_number", 'n', 5},
-		{"lang", 's', 6}, {"message", 'n', 7}, {"to_addr", 's', 8}, {"outbound_id", 's', 9}, {"reason", 's', 10},
-		{"run", 'n', 11}, {"tries", 'n', 12}, {"request_id", 's', 13}, {"created_at", 't', 14}, {"finished_at", 't', 15},
+	static const struct member columns[] = {
+		{"id", MEMBER_TEXT, 1}, {"state", MEMBER_TEXT, 2}, {"kind", MEMBER_TEXT, 3}, {"messageset", MEMBER_NUMBER, 4}, {"sequence_number", MEMBER_NUMBER, 5},
+		{"lang", MEMBER_TEXT, 6}, {"message", MEMBER_NUMBER, 7}, {"to_addr", MEMBER_TEXT, 8}, {"outbound_id", MEMBER_TEXT, 9}, {"reason", MEMBER_TEXT, 10},
+		{"run", MEMBER_NUMBER, 11}, {"tries", MEMBER_NUMBER, 12}, {"request_id", MEMBER_TEXT, 13}, {"created_at", MEMBER_TIME, 14}, {"finished_at", MEMBER_TIME, 15},
 		{0},
 	};
 
 	buf_putc(r->out, '{');
-	put_columns(r, columns, rows, row);
+	member_put_columns(r, columns, rows, row);
 	buf_putc(r->out, '}');
 }
 
@@ -64,20 +44,19 @@ enum { RUN_ID, RUN_SENT = 9, RUN_FAILED = 10, RUN_TOOK = 13, RUN_HELD_AT, RUN_HE
 static void
 put_run(struct req *r, const struct db_result *rows, int row)
 {
-	static const struct column columns[] = {
-		{"id", 'n', RUN_ID}, {"schedule", 'n', 1}, {"minute", 't', 2}, {"source", 's', 3}, {"created_at", 't', 4},
-		{"fanned_at", 't', 5}, {"finished_at", 't', 6}, {"queued", 'n', 7}, {"skipped", 'n', 8},
-		{"sent", 'n', RUN_SENT}, {"failed", 'n', RUN_FAILED}, {"cancelled", 'n', 11}, {"request_id", 's', 12},
-		{"held_at", 't', RUN_HELD_AT}, {"held_messages", 'n', RUN_HELD_WANTED}, {"held_expected", 'n', RUN_HELD_EXPECTED},
-		{"released_at", 't', RUN_RELEASED_AT},
+	static const struct member columns[] = {
+		{"id", MEMBER_NUMBER, RUN_ID}, {"schedule", MEMBER_NUMBER, 1}, {"minute", MEMBER_TIME, 2}, {"source", MEMBER_TEXT, 3}, {"created_at", MEMBER_TIME, 4},
+		{"fanned_at", MEMBER_TIME, 5}, {"finished_at", MEMBER_TIME, 6}, {"queued", MEMBER_NUMBER, 7}, {"skipped", MEMBER_NUMBER, 8},
+		{"sent", MEMBER_NUMBER, RUN_SENT}, {"failed", MEMBER_NUMBER, RUN_FAILED}, {"cancelled", MEMBER_NUMBER, 11}, {"request_id", MEMBER_TEXT, 12},
+		{"held_at", MEMBER_TIME, RUN_HELD_AT}, {"held_messages", MEMBER_NUMBER, RUN_HELD_WANTED}, {"held_expected", MEMBER_NUMBER, RUN_HELD_EXPECTED},
+		{"released_at", MEMBER_TIME, RUN_RELEASED_AT},
 		{0},
 	};
 	int64_t done = db_int(rows, row, RUN_SENT) + db_int(rows, row, RUN_FAILED), took = db_int(rows, row, RUN_TOOK);
 
-	buf_puts(r->out, "{\"url\":\"");
-	req_put_url(r, r->out, arena_printf(r->arena, "/api/v1/runs/%s/", db_text(rows, row, RUN_ID)));
-	buf_putc(r->out, '"');
-	put_columns(r, columns, rows, row);
+	buf_putc(r->out, '{');
+	member_put_link(r, "url", "runs", db_text(rows, row, RUN_ID));
+	member_put_columns(r, columns, rows, row);
 	buf_printf(r->out, ",\"per_second\":%.1f}", took > 0 ? (double)done * 1e6 / (double)took : 0.0);
 }
 

@@ -1,23 +1,8 @@
 #include "api/handlers.h"
 
 #include "api/list.h"
+#include "api/member.h"
 #include "api/resources.h"
-
-static void
-put_key(struct req *r, const char *key)
-{
-	buf_printf(r->out, "%s\"%s\":", r->out->length > 0 && r->out->data[r->out->length - 1] != '{' ? "," : "", key);
-}
-
-/* The address of a row of another list. */
-static void
-put_link(struct req *r, const char *key, const char *list, const char *id)
-{
-	put_key(r, key);
-	buf_putc(r->out, '"');
-	req_put_url(r, r->out, arena_printf(r->arena, "/api/v1/%s/%s/", list, id));
-	buf_putc(r->out, '"');
-}
 
 /* Columns of the failed_task statements. */
 enum { FAILED_ID, FAILED_SUBSCRIPTION, FAILED_TASK, FAILED_INITIATED, FAILED_REASON };
@@ -25,19 +10,20 @@ enum { FAILED_ID, FAILED_SUBSCRIPTION, FAILED_TASK, FAILED_INITIATED, FAILED_REA
 static void
 put_failed(struct req *r, const struct db_result *rows, int row)
 {
+	static const struct member ours[] = {{"id", MEMBER_NUMBER, FAILED_ID}, {0}};
+	static const struct member rest[] = {
+		{"subscription_id", MEMBER_TEXT, FAILED_SUBSCRIPTION},
+		{"task_id", MEMBER_TEXT, FAILED_TASK},
+		{"initiated_at", MEMBER_TIME, FAILED_INITIATED},
+		{"reason", MEMBER_TEXT, FAILED_REASON},
+		{0},
+	};
+
 	buf_putc(r->out, '{');
-	put_link(r, "url", "failed-tasks", db_text(rows, row, FAILED_ID));
-	put_key(r, "id");
-	req_put_number(r, rows, row, FAILED_ID);
-	put_link(r, "subscription", "subscriptions", db_text(rows, row, FAILED_SUBSCRIPTION));
-	put_key(r, "subscription_id");
-	req_put_text(r, rows, row, FAILED_SUBSCRIPTION);
-	put_key(r, "task_id");
-	req_put_text(r, rows, row, FAILED_TASK);
-	put_key(r, "initiated_at");
-	req_put_time(r, rows, row, FAILED_INITIATED);
-	put_key(r, "reason");
-	req_put_text(r, rows, row, FAILED_REASON);
+	member_put_link(r, "url", "failed-tasks", db_text(rows, row, FAILED_ID));
+	member_put_columns(r, ours, rows, row);
+	member_put_link(r, "subscription", "subscriptions", db_text(rows, row, FAILED_SUBSCRIPTION));
+	member_put_columns(r, rest, rows, row);
 	buf_putc(r->out, '}');
 }
 
@@ -51,12 +37,12 @@ enum {
 static void
 put_set(struct req *r, const struct db_result *rows, int row, const char *which, int column)
 {
-	put_link(r, arena_printf(r->arena, "%s_messageset", which), "messageset", db_text(rows, row, column));
-	put_key(r, arena_printf(r->arena, "%s_messageset_id", which));
+	member_put_link(r, arena_printf(r->arena, "%s_messageset", which), "messageset", db_text(rows, row, column));
+	member_put_key(r, arena_printf(r->arena, "%s_messageset_id", which));
 	req_put_number(r, rows, row, column);
-	put_key(r, arena_printf(r->arena, "%s_messageset_name", which));
+	member_put_key(r, arena_printf(r->arena, "%s_messageset_name", which));
 	req_put_text(r, rows, row, column + 1);
-	put_key(r, arena_printf(r->arena, "%s_sequence_number", which));
+	member_put_key(r, arena_printf(r->arena, "%s_sequence_number", which));
 	req_put_number(r, rows, row, column + 2);
 }
 
@@ -64,16 +50,16 @@ static void
 put_behind(struct req *r, const struct db_result *rows, int row)
 {
 	buf_putc(r->out, '{');
-	put_key(r, "id");
+	member_put_key(r, "id");
 	req_put_number(r, rows, row, BEHIND_ID);
-	put_link(r, "subscription", "subscriptions", db_text(rows, row, BEHIND_SUBSCRIPTION));
-	put_key(r, "subscription_id");
+	member_put_link(r, "subscription", "subscriptions", db_text(rows, row, BEHIND_SUBSCRIPTION));
+	member_put_key(r, "subscription_id");
 	req_put_text(r, rows, row, BEHIND_SUBSCRIPTION);
-	put_key(r, "messages_behind");
+	member_put_key(r, "messages_behind");
 	req_put_number(r, rows, row, BEHIND_MESSAGES);
 	put_set(r, rows, row, "current", BEHIND_CURRENT_SET);
 	put_set(r, rows, row, "expected", BEHIND_EXPECTED_SET);
-	put_key(r, "created_at");
+	member_put_key(r, "created_at");
 	req_put_time(r, rows, row, BEHIND_CREATED);
 	buf_putc(r->out, '}');
 }
