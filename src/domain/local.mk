@@ -15,3 +15,4 @@ libdomain_a_SOURCES += src/domain/job.c src/domain/job.h
 libdomain_a_SOURCES += src/domain/metric.c src/domain/metric.h
 libdomain_a_SOURCES += src/domain/scheduler_call.c src/domain/scheduler_call.h
 libdomain_a_SOURCES += src/domain/tick.c src/domain/tick.h
+libdomain_a_SOURCES += src/domain/program.c src/domain/program.h
