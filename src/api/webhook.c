@@ -1,6 +1,7 @@
 #include "api/handlers.h"
 
 #include "api/resources.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "io/digest.h"
 
@@ -99,7 +100,9 @@ insert(struct req *r, const json_t *data, const struct value *values)
 	put_values(&params, values);
 	db_param_text(&params, hub_id(r, json_object_get(data, "id")));
 	db_param_time(&params, clock_now());
+	boundary_pass(BOUNDARY_API_INSERT);
 	status = req_try(r, &db_queries[DB_Q_WEBHOOK_INSERT], &params, NULL);
+	boundary_pass(BOUNDARY_API_INSERTED);
 	if (status == DB_OK)
 		return 0;
 	if (status == DB_FOREIGN_KEY && !r->in_transaction && check_rows(r, values) < 0)

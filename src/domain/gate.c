@@ -1,6 +1,7 @@
 #include "domain/gate.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -140,9 +141,15 @@ enum db_status gate_open_all(struct db *db, const struct gate_rules *rules, int6
 	if (status != DB_OK)
 		return status;
 	status = open_all(db, rules, limit, now, opened, waits);
-	if (status == DB_OK)
-		return db_commit(db);
-	db_rollback(db);
+	if (status != DB_OK) {
+		db_rollback(db);
+		return status;
+	}
+	if (*opened > 0)
+		boundary_pass(BOUNDARY_DISPATCHER_GATES);
+	status = db_commit(db);
+	if (*opened > 0)
+		boundary_pass(BOUNDARY_DISPATCHER_GATES_OPENED);
 	return status;
 }
 

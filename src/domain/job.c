@@ -1,5 +1,6 @@
 #include "domain/job.h"
 
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -179,6 +180,7 @@ enum db_status find_behind_run(struct db *db, int64_t now, struct find_behind_re
 	status = db_begin(db);
 	if (status == DB_OK)
 		status = replace_rows(&f);
+	boundary_pass(BOUNDARY_KEEPER_BEHIND);
 	if (status == DB_OK)
 		status = db_commit(db);
 	if (status != DB_OK)
@@ -245,6 +247,7 @@ enum db_status estimate_run(struct db *db, int64_t now, int64_t *sets)
 	status = db_begin(db);
 	if (status == DB_OK)
 		status = store_estimates(db, date, buf_text(&schedules), sets);
+	boundary_pass(BOUNDARY_KEEPER_ESTIMATE);
 	if (status == DB_OK)
 		status = db_commit(db);
 	if (status != DB_OK)

@@ -2,6 +2,7 @@
 
 #include "domain/program.h"
 
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -15,7 +16,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define ERROR_SIZE 512
+/* Room for the names of all boundaries. */
+#define ERROR_SIZE 4096
 #define STATEMENT_TIMEOUT_MS 5000
 
 /* After each load: the clock borrows its setting. */
@@ -109,6 +111,8 @@ int program_main(const struct program *program, int argc, char **argv)
 	if (optind != argc)
 		return usage(program);
 	if (settings_load(path, error, sizeof error) != 0)
+		log_fatal("bad configuration", log_str("error", error));
+	if (boundary_init(setting_str(SETTING_DEBUG_DIE_AT), error, sizeof error) != 0)
 		log_fatal("bad configuration", log_str("error", error));
 	if (test) {
 		printf("configuration %s is good\n", *settings_path() != '\0' ? settings_path() : "(defaults)");

@@ -1,6 +1,7 @@
 #include "domain/queue.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 
 #include <stdio.h>
@@ -476,10 +477,15 @@ static enum db_status write_ends(struct db *db, struct list *list, int64_t now)
 	status = take_out(db, list);
 	if (status != DB_OK || list->count == 0)
 		return status;
+	boundary_pass(BOUNDARY_SENDER_TAKEN_OUT);
 	arrays_init(&changes, CHANGES);
 	status = find_endings(db, list, &changes);
 	if (status == DB_OK)
 		status = finish(db, list, &changes, now);
+	boundary_pass(BOUNDARY_SENDER_ADVANCED);
+	/* Longer than an empty array. */
+	if (changes.column[FOLLOWED].length > 2)
+		boundary_pass(BOUNDARY_SENDER_FOLLOWED);
 	arrays_fini(&changes);
 	return status;
 }

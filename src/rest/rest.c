@@ -1,6 +1,7 @@
 #include "rest/rest.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -209,7 +210,9 @@ finish(struct req *r, int result)
 		db_rollback(r->db);
 		return result;
 	}
+	boundary_pass(BOUNDARY_API_COMMIT);
 	status = db_commit(r->db);
+	boundary_pass(BOUNDARY_API_COMMITTED);
 	return status == DB_OK ? 0 : req_fail_db(r, status);
 }
 
@@ -252,6 +255,14 @@ send_answer(struct req *r)
 }
 
 static void
+wake_daemon(struct req *r)
+{
+	boundary_pass(BOUNDARY_API_WAKE);
+	bus_push_wake(r->rest->bus, r->wake);
+	boundary_pass(BOUNDARY_API_WOKEN);
+}
+
+static void
 answer_errors(struct req *r)
 {
 	buf_reset(r->out);
@@ -277,7 +288,7 @@ rest_handle(struct fcgi_request *fcgi, void *context)
 	if (result != 0)
 		answer_errors(&r);
 	else if (r.wake)
-		bus_push_wake(rest->bus, r.wake);
+		wake_daemon(&r);
 	req_run_after(&r, result == 0);
 	send_answer(&r);
 	log_debug("request", log_str("method", r.method_text), log_str("path", r.path), log_int("status", r.status),

@@ -3,6 +3,7 @@
 #include "senderd/dispatcher.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -139,9 +140,13 @@ static enum db_status fan_out_chunk(struct dispatcher *d, int64_t run_id, struct
 	if (status != DB_OK)
 		return status;
 	status = queue_fan_out(d->db, &d->fan_out, run_id, clock_now(), progress);
-	if (status == DB_OK)
-		return db_commit(d->db);
-	db_rollback(d->db);
+	if (status != DB_OK) {
+		db_rollback(d->db);
+		return status;
+	}
+	boundary_pass(BOUNDARY_DISPATCHER_FAN_OUT);
+	status = db_commit(d->db);
+	boundary_pass(BOUNDARY_DISPATCHER_FANNED_OUT);
 	return status;
 }
 
@@ -158,6 +163,7 @@ static enum db_status judge(struct dispatcher *d, int64_t run_id, bool *held)
 	db_param_int(&params, setting_int(SETTING_SURGE_MIN));
 	db_param_time(&params, clock_now());
 	status = db_query(d->db, DB_Q_RUN_JUDGE, &params, &result);
+	boundary_pass(BOUNDARY_DISPATCHER_JUDGED);
 	*held = status == DB_OK && db_rows(result) > 0;
 	if (*held)
 		log_warn("run is held: it would send far more than expected; release it with sbmctl run release", log_int("run", run_id),
@@ -230,8 +236,14 @@ static void fold(struct dispatcher *d, int64_t now)
 	}
 	db_params_init(&params);
 	db_param_time(&params, clock_now());
-	if (failed(d, db_query(d->db, DB_Q_RUN_FOLD, NULL, NULL)) || failed(d, db_query(d->db, DB_Q_RUN_FINISH, &params, &result)))
+	boundary_pass(BOUNDARY_DISPATCHER_FOLD);
+	if (failed(d, db_query(d->db, DB_Q_RUN_FOLD, NULL, NULL)))
 		return;
+	boundary_pass(BOUNDARY_DISPATCHER_FOLDED);
+	if (failed(d, db_query(d->db, DB_Q_RUN_FINISH, &params, &result)))
+		return;
+	if (db_rows(result) > 0)
+		boundary_pass(BOUNDARY_DISPATCHER_FINISHED);
 	for (int i = 0; i < db_rows(result); i++)
 		log_finished(result, i);
 	db_result_free(result);

@@ -1,6 +1,7 @@
 #include "senderd/keeper.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -77,8 +78,10 @@ static enum db_status keep_all(struct keeper *keeper, int64_t now)
 {
 	enum db_status status = make_months(keeper, now);
 
+	boundary_pass(BOUNDARY_KEEPER_MONTHS_MADE);
 	if (status == DB_OK)
 		status = drop_months(keeper, now);
+	boundary_pass(BOUNDARY_KEEPER_MONTHS_DROPPED);
 	if (status == DB_OK)
 		status = db_query(keeper->db, DB_Q_IDEMPOTENCY_FORGET, NULL, NULL);
 	if (status == DB_OK)
@@ -121,9 +124,13 @@ static enum db_status requeue_chunk(struct keeper *keeper, int64_t last_id, stru
 	if (status != DB_OK)
 		return status;
 	status = failed_task_requeue(keeper->db, last_id, REQUEUE_CHUNK, clock_now(), counts);
-	if (status == DB_OK)
-		return db_commit(keeper->db);
-	db_rollback(keeper->db);
+	if (status != DB_OK) {
+		db_rollback(keeper->db);
+		return status;
+	}
+	boundary_pass(BOUNDARY_KEEPER_REQUEUE);
+	status = db_commit(keeper->db);
+	boundary_pass(BOUNDARY_KEEPER_REQUEUED);
 	return status;
 }
 
@@ -239,7 +246,11 @@ static bool end_job(struct keeper *keeper, const char *id, const char *kind, str
 		snprintf(end->error, sizeof end->error, "failed in the database, state %s", db_sqlstate(keeper->db));
 	if (*end->error)
 		log_err("job failed", log_str("job", id), log_str("kind", kind), log_str("error", end->error));
-	return finish_job(keeper, id, end) == DB_OK;
+	boundary_pass(BOUNDARY_KEEPER_JOB_DONE);
+	if (finish_job(keeper, id, end) != DB_OK)
+		return false;
+	boundary_pass(BOUNDARY_KEEPER_JOB_FINISHED);
+	return true;
 }
 
 /* Does the oldest job. False when there was none, or the database failed. */
@@ -257,6 +268,7 @@ static bool do_job(struct keeper *keeper)
 	if (db_rows(result) > 0) {
 		const char *id = db_text(result, 0, 0), *kind = db_text(result, 0, 1);
 
+		boundary_pass(BOUNDARY_KEEPER_JOB_CLAIMED);
 		log_set_request_id(db_text(result, 0, 2));
 		run_job(keeper, kind, &end);
 		done = end_job(keeper, id, kind, &end);

@@ -1,6 +1,7 @@
 #include "senderd/scheduler.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -89,10 +90,13 @@ static enum db_status move_tick(struct db *db, const struct tick *tick, int64_t 
 	db_result_free(result);
 	if (*won && fire)
 		status = run_fire(db, &firing, &run_id, won);
-	if (status == DB_OK)
-		status = db_commit(db);
-	else
+	if (status != DB_OK) {
 		db_rollback(db);
+		return status;
+	}
+	boundary_pass(BOUNDARY_DISPATCHER_TICK);
+	status = db_commit(db);
+	boundary_pass(BOUNDARY_DISPATCHER_TICKED);
 	return status;
 }
 

@@ -3,6 +3,7 @@
 #include "senderd/sender.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -394,6 +395,14 @@ static bool wants_write_back(const struct sender *sender, int64_t now)
 	return done >= sender->config.batch || done == held(sender) || now - sender->oldest_done_ms >= sender->config.write_back_ms;
 }
 
+static void pass_boundaries(int written_back, const struct claim *new, enum boundary of_write_back, enum boundary of_claim)
+{
+	if (written_back > 0)
+		boundary_pass(of_write_back);
+	if (new && new->count > 0)
+		boundary_pass(of_claim);
+}
+
 /* One transaction: results in, and, when asked for, new deliveries out. */
 static enum db_status transact(struct sender *sender, struct delivery *const *done, int count, struct claim *new)
 {
@@ -405,10 +414,12 @@ static enum db_status transact(struct sender *sender, struct delivery *const *do
 		status = queue_write_back(sender->db, done, count, clock_now(), &stale);
 	if (status == DB_OK && new)
 		status = claim(sender, new);
+	pass_boundaries(count, new, BOUNDARY_SENDER_WRITE_BACK, BOUNDARY_SENDER_CLAIM);
 	if (status == DB_OK)
 		status = db_commit(sender->db);
 	else
 		db_rollback(sender->db);
+	pass_boundaries(count, new, BOUNDARY_SENDER_WRITTEN_BACK, BOUNDARY_SENDER_CLAIMED);
 	if (status != DB_OK) {
 		sender->cursor = cursor;
 		if (new) {
@@ -564,6 +575,7 @@ static void refresh(struct sender *sender, int64_t now)
 		database_failed(sender);
 		return;
 	}
+	boundary_pass(BOUNDARY_SENDER_REFRESHED);
 	for (int i = 0; i < count; i++)
 		way_renew(ways[i], news[i]);
 }
@@ -585,6 +597,8 @@ static void renew(struct sender *sender, int64_t now)
 		sender->renewed_ms = now;
 	else
 		database_failed(sender);
+	if (count > 0)
+		boundary_pass(BOUNDARY_SENDER_RENEWED);
 	sender->renew_at_ms = now + sender->config.lease_ms / 3;
 	free(all);
 }

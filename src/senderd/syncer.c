@@ -3,6 +3,7 @@
 #include "senderd/syncer.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -195,6 +196,7 @@ static bool call(struct syncer *s, const struct owed *owed, const char *method, 
 	s->reply = (struct reply){.outcome = RETRY_OUTAGE, .retry_after_ms = -1};
 	if (!breaker_start(&s->breaker, clock_monotonic_ms(), &ticket))
 		return false;
+	boundary_pass(BOUNDARY_SYNCER_CALL);
 	buf_init(&text, TEXT_MAX);
 	put_headers(&text, owed, call.fresh, headers);
 	if (fetch_start(s->fetch, &call, take_answer, &s->reply)) {
@@ -203,6 +205,7 @@ static bool call(struct syncer *s, const struct owed *owed, const char *method, 
 		ended = true;
 	} else
 		ended = wait_for_answer(s);
+	boundary_pass(BOUNDARY_SYNCER_ANSWERED);
 	if (ended)
 		tell_breaker(s, ticket, owed);
 	else
@@ -446,8 +449,12 @@ static enum db_status write_done(struct syncer *s, const struct owed *owed)
 		status = keep_id(s, owed);
 	if (status == DB_OK)
 		status = end_row(s, owed, &ours);
-	if (status == DB_OK && ours)
-		return db_commit(s->db);
+	if (status == DB_OK && ours) {
+		boundary_pass(BOUNDARY_SYNCER_WRITE);
+		status = db_commit(s->db);
+		boundary_pass(BOUNDARY_SYNCER_WRITTEN);
+		return status;
+	}
 	db_rollback(s->db);
 	if (status == DB_OK)
 		log_warn("a call of the scheduler ended too late; another process has taken it over", log_int("schedule", owed->schedule), log_str("scheduler_id", owed->id));
@@ -542,6 +549,7 @@ static bool do_one(struct syncer *s)
 		return false;
 	if (claim(s, &owed, &found) != DB_OK || !found)
 		return false;
+	boundary_pass(BOUNDARY_SYNCER_CLAIMED);
 	log_set_request_id(*owed.request_id ? owed.request_id : NULL);
 	buf_init(&owed.body, TEXT_MAX);
 	if (read_schedule(s, &owed) == DB_OK)

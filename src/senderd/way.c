@@ -1,6 +1,7 @@
 #include "senderd/sender.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "domain/payload.h"
@@ -130,6 +131,7 @@ static void address_done(void *context, const struct fetch_answer *answer)
 	char address[PAYLOAD_ADDRESS_SIZE];
 	enum payload_address found = PAYLOAD_ADDRESS_BROKEN;
 
+	boundary_pass(BOUNDARY_SENDER_ASKED);
 	if (outcome == RETRY_DONE) {
 		if (answer->outcome == FETCH_ANSWERED)
 			found = payload_parse_address(answer->body, answer->body_length, address);
@@ -154,6 +156,7 @@ static void outbound_done(void *context, const struct fetch_answer *answer)
 	enum retry_outcome outcome = retry_classify(answer->outcome, answer->status);
 	char id[PAYLOAD_OUTBOUND_ID_SIZE];
 
+	boundary_pass(BOUNDARY_SENDER_ANSWERED);
 	call_ended(way, outcome, answer);
 	if (outcome != RETRY_DONE)
 		return;
@@ -208,6 +211,7 @@ static void look_address_up(struct way *way)
 	const struct fetch_call call = {.method = "GET", .url = buf_text(&url), .headers = headers};
 
 	way->service = SERVICE_IDENTITY;
+	boundary_pass(BOUNDARY_SENDER_ASK);
 	if (url.overflow || start(way, &call, address_done))
 		cannot_start(way);
 	buf_fini(&url);
@@ -236,8 +240,10 @@ static void post(struct way *way)
 	};
 
 	way->service = SERVICE_OUTBOUND;
+	boundary_pass(BOUNDARY_SENDER_POST);
 	if (start(way, &call, outbound_done))
 		cannot_start(way);
+	boundary_pass(BOUNDARY_SENDER_POSTED);
 	buf_fini(&key);
 	buf_fini(&request_id);
 }
@@ -474,7 +480,9 @@ void way_flush_outlog(struct sender *sender)
 
 	if (!sender->counts[WAY_LOGGED])
 		return;
+	boundary_pass(BOUNDARY_SENDER_LOG);
 	failed = outlog_flush(sender->outlog, error, sizeof error) != 0;
+	boundary_pass(BOUNDARY_SENDER_LOGGED);
 	if (failed)
 		log_warn("could not write to the log of outbound messages", log_str("error", error));
 	while ((way = TAILQ_FIRST(&sender->lists[WAY_LOGGED]))) {

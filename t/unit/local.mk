@@ -4,11 +4,13 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 
 # base
-UNIT_TESTS += t/unit/test_arena t/unit/test_buf t/unit/test_clock t/unit/test_log t/unit/test_parse t/unit/test_proc t/unit/test_settings
+UNIT_TESTS += t/unit/test_arena t/unit/test_boundary t/unit/test_buf t/unit/test_clock t/unit/test_log t/unit/test_parse t/unit/test_proc t/unit/test_settings
 t_unit_test_arena_SOURCES = t/unit/test_arena.c t/unit/tap.h
 t_unit_test_arena_LDADD = $(BASE_LIBS)
 t_unit_test_buf_SOURCES = t/unit/test_buf.c
 t_unit_test_buf_LDADD = $(BASE_LIBS)
+t_unit_test_boundary_SOURCES = t/unit/test_boundary.c
+t_unit_test_boundary_LDADD = $(BASE_LIBS)
 t_unit_test_clock_SOURCES = t/unit/test_clock.c
 t_unit_test_clock_LDADD = $(BASE_LIBS)
 t_unit_test_log_SOURCES = t/unit/test_log.c
