@@ -110,6 +110,7 @@ my %record = (
 	'failed-tasks' => $stack->value('SELECT id FROM failed_task'), 'behind-subscriptions' => $stack->value('SELECT id FROM behind_subscription'),
 	runs => $stack->value('SELECT id FROM run'),
 	holds => $stack->make('/holds/', { scope => 'messageset', messageset => $next })->{id},
+	identities => $identity,
 );
 
 sub path_of {
@@ -152,6 +153,7 @@ subtest 'what is written' => sub {
 		['post', '/api/v1/subscriptions/{id}/send/'],
 		['post', '/api/v1/subscriptions/{id}/resend/'],
 		['post', '/api/v1/schedule/{id}/send/'],
+		['post', '/api/v1/identities/{identity}/optout/'],
 		['post', '/api/v1/runs/{id}/release/'],
 		['post', '/api/v1/runs/{id}/cancel/'],
 		['post', '/api/v1/holds/', { scope => 'schedule', schedule => $schedule, reason => 'why' }],

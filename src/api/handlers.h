@@ -18,6 +18,9 @@ int webhook_receive(struct req *);
 int send_next(struct req *);
 int send_again(struct req *);
 
+/* identity.c */
+int identity_opt_out(struct req *);
+
 /* trouble.c: failed tasks and subscriptions that are behind */
 int trouble_list_failed(struct req *);
 int trouble_show_failed(struct req *);

@@ -28,6 +28,8 @@ const struct openapi_schema api_schemas[] = {
 		OBJECT(KEY("detail", TEXT)) "," ARRAY(TEXT) "," MAP("{}") "]}"},
 	{"Root", "{\"type\":\"object\",\"additionalProperties\":" URI "}"},
 	{"Accepted", OBJECT(KEY("accepted", BOOLEAN) "," KEY("reason", TEXT))},
+	{"OptOut", OBJECT(KEY("identity", TEXT) "," KEY("subscriptions", COUNT) "," KEY("deactivated", COUNT) ","
+		KEY("cancelled", COUNT) "," KEY("under_way", COUNT))},
 	{"Task", OBJECT(KEY("accepted", BOOLEAN) "," KEY("task_id", UUID))},
 	{"AudioSync", OBJECT(KEY("sync_audio_files_initiated", BOOLEAN) "," KEY("task_id", UUID))},
 	{"Requeued", OBJECT(KEY("requeued_failed_tasks", BOOLEAN))},

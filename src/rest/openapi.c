@@ -282,6 +282,15 @@ parameter(const char *name, const char *in, bool required, json_t *schema)
 	return json_pack("{s:s, s:s, s:b, s:o}", "name", name, "in", in, "required", required, "schema", schema);
 }
 
+/* An {id} is a row's: a number or a UUID. What is called otherwise is a text. */
+static json_t *
+describe_path_parameter(const char *name, bool uuid)
+{
+	if (strcmp(name, "id") != 0)
+		return json_pack("{s:s}", "type", "string");
+	return uuid ? json_pack("{s:s, s:s}", "type", "string", "format", "uuid") : json_pack("{s:s, s:i}", "type", "integer", "minimum", 1);
+}
+
 static void
 add_path_parameters(const struct draft *draft, const char *pattern, json_t *parameters)
 {
@@ -291,8 +300,7 @@ add_path_parameters(const struct draft *draft, const char *pattern, json_t *para
 		char name[NAME_MAX_SIZE];
 
 		snprintf(name, sizeof name, "%.*s", (int)strcspn(open + 1, "}"), open + 1);
-		add(parameters, parameter(name, "path", true,
-		    uuid ? json_pack("{s:s, s:s}", "type", "string", "format", "uuid") : json_pack("{s:s, s:i}", "type", "integer", "minimum", 1)));
+		add(parameters, parameter(name, "path", true, describe_path_parameter(name, uuid)));
 	}
 }
 
