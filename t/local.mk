@@ -1,8 +1,39 @@
 include t/unit/local.mk
 # Tests through the front door, each with a stack of its own.
-PERL_TESTS = t/hold.t t/pace.t t/outage.t t/sender-crash.t t/sender-faults.t t/golden.t t/fuzz.t t/demo.t t/stack.t t/schedule.t t/scheduler-sync.t t/scheduler-recorded.t t/scheduler-crash.t t/recorded.t \
-	t/identity.t t/send.t t/trigger.t t/worker.t t/lists.t t/ctl.t t/man-examples.t t/openapi.t t/state.t t/programme.t t/webhook.t \
-	t/upload.t t/content.t t/nginx.t t/statements.t t/db.t t/layers.t t/tree.t
+PERL_TESTS =
+PERL_TESTS += t/backup.t
+PERL_TESTS += t/content.t
+PERL_TESTS += t/ctl.t
+PERL_TESTS += t/db.t
+PERL_TESTS += t/demo.t
+PERL_TESTS += t/fuzz.t
+PERL_TESTS += t/golden.t
+PERL_TESTS += t/hold.t
+PERL_TESTS += t/identity.t
+PERL_TESTS += t/layers.t
+PERL_TESTS += t/lists.t
+PERL_TESTS += t/man-examples.t
+PERL_TESTS += t/nginx.t
+PERL_TESTS += t/openapi.t
+PERL_TESTS += t/outage.t
+PERL_TESTS += t/pace.t
+PERL_TESTS += t/programme.t
+PERL_TESTS += t/recorded.t
+PERL_TESTS += t/schedule.t
+PERL_TESTS += t/scheduler-crash.t
+PERL_TESTS += t/scheduler-recorded.t
+PERL_TESTS += t/scheduler-sync.t
+PERL_TESTS += t/send.t
+PERL_TESTS += t/sender-crash.t
+PERL_TESTS += t/sender-faults.t
+PERL_TESTS += t/stack.t
+PERL_TESTS += t/state.t
+PERL_TESTS += t/statements.t
+PERL_TESTS += t/tree.t
+PERL_TESTS += t/trigger.t
+PERL_TESTS += t/upload.t
+PERL_TESTS += t/webhook.t
+PERL_TESTS += t/worker.t
 TESTS += $(PERL_TESTS)
 TEST_EXTENSIONS = .t
 T_LOG_DRIVER = $(LOG_DRIVER)

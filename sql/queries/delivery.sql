@@ -75,8 +75,8 @@ SELECT (SELECT count(*) FROM taken),
 -- statistics do, and they are planned once. So they leave the planner no choice of order: rows are found by
 -- = ANY of a list, or by LATERAL subqueries with OFFSET 0, and never by a join that could begin with the table.
 
--- What is held is picked once, and put where no further claim comes across it; while everything is held nothing
--- is picked. The number of LIMIT is replaced by the setting batch.
+-- What is held is picked once, and put where no further claim comes across it; while everything is held, or when
+-- this is an older copy of the database that we knew, nothing is picked. The number of LIMIT is replaced by the setting batch.
 -- name: delivery_claim
 WITH picked AS MATERIALIZED (
     SELECT q.subscription_id,
@@ -94,6 +94,7 @@ WITH picked AS MATERIALIZED (
         AND q.due_at <= now()
         AND (q.lease_until IS NULL OR q.lease_until < now())
         AND NOT EXISTS (SELECT FROM hold WHERE scope = 'all')
+        AND NOT EXISTS (SELECT FROM guard WHERE mark < $5::bigint)
     ORDER BY q.due_at, q.id
     LIMIT 500
     FOR UPDATE OF q SKIP LOCKED

@@ -7,6 +7,7 @@ libdomain_a_SOURCES += src/domain/identity.c src/domain/identity.h
 libdomain_a_SOURCES += src/domain/zone.c src/domain/zone.h
 libdomain_a_SOURCES += src/domain/cron.c src/domain/cron.h
 libdomain_a_SOURCES += src/domain/payload.c src/domain/payload.h
+libdomain_a_SOURCES += src/domain/guard.c src/domain/guard.h
 libdomain_a_SOURCES += src/domain/gate.c src/domain/gate.h src/domain/hold.c src/domain/hold.h
 libdomain_a_SOURCES += src/domain/retry.c src/domain/retry.h
 libdomain_a_SOURCES += src/domain/breaker.c src/domain/breaker.h

@@ -14,6 +14,7 @@
 #include "io/db.h"
 #include "senderd/scheduler.h"
 #include "senderd/wake.h"
+#include "senderd/watch.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -38,6 +39,7 @@ struct dispatcher {
 	struct db *db;
 	struct bus_pull *bus; /* NULL while another process has the socket */
 	int64_t bind_at_ms;
+	struct watch *watch;
 	struct scheduler *scheduler; /* NULL when the scheduler is another service */
 	struct queue_stmt fan_out;
 	struct gate_rules gates;
@@ -76,6 +78,7 @@ static void dispatcher_init(struct dispatcher *d, int generation)
 	char host[256] = "";
 
 	d->db = db_create(&config);
+	d->watch = watch_create();
 	d->sweep_ms = setting_int(SETTING_SWEEP);
 	queue_stmt_fan_out(&d->fan_out, setting_int(SETTING_FANOUT_CHUNK));
 	gate_rules_read(&d->gates);
@@ -92,6 +95,7 @@ static void dispatcher_init(struct dispatcher *d, int generation)
 static void dispatcher_fini(struct dispatcher *d)
 {
 	scheduler_free(d->scheduler);
+	watch_free(d->watch);
 	bus_pull_free(d->bus);
 	db_free(d->db);
 }
@@ -272,7 +276,7 @@ static void step(struct dispatcher *d)
 
 	if (!d->bus && now >= d->bind_at_ms)
 		bind_bus(d, now);
-	if (now < d->db_again_ms)
+	if (now < d->db_again_ms || failed(d, watch_tend(d->watch, d->db, now)))
 		return;
 	if (now >= d->next_sweep_ms) {
 		d->next_sweep_ms = now + d->sweep_ms;

@@ -9,5 +9,6 @@ src_sbm_senderd_SOURCES = \
 	src/senderd/sender.c src/senderd/sender.h \
 	src/senderd/syncer.c src/senderd/syncer.h \
 	src/senderd/wake.c src/senderd/wake.h \
+	src/senderd/watch.c src/senderd/watch.h \
 	src/senderd/way.c
 src_sbm_senderd_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)

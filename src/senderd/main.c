@@ -10,6 +10,7 @@
 #include "senderd/sender.h"
 #include "senderd/syncer.h"
 #include "senderd/wake.h"
+#include "senderd/watch.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -81,7 +82,7 @@ static int supervise(const struct program *program)
 
 	/* libzmq aborts when it runs out of them. */
 	program_raise_file_limit((rlim_t)(2 * setting_int(SETTING_CONCURRENCY) + FILES_BESIDE));
-	if (fetch_check() != 0 || wake_init() != 0 || program_begin(program) != 0)
+	if (fetch_check() != 0 || wake_init() != 0 || watch_init() != 0 || program_begin(program) != 0)
 		return 1;
 	return proc_run(&config);
 }

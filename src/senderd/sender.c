@@ -13,6 +13,7 @@
 #include "senderd/addresses.h"
 #include "senderd/outlog.h"
 #include "senderd/wake.h"
+#include "senderd/watch.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -327,7 +328,7 @@ static enum db_status claim(struct sender *sender, struct claim *claim)
 	claim->deliveries = calloc((size_t)claim->limit, sizeof *claim->deliveries);
 	claim->slots = calloc((size_t)claim->limit, sizeof *claim->slots);
 	SBM_ASSERT(claim->deliveries && claim->slots);
-	status = queue_claim(sender->db, stmt, sender->config.lease_ms, &sender->cursor, claim->deliveries, &claim->count);
+	status = queue_claim(sender->db, stmt, sender->config.lease_ms, watch_mark(), &sender->cursor, claim->deliveries, &claim->count);
 	if (status == DB_OK)
 		status = take_rates(sender, claim);
 	if (status == DB_OK && claim->from_start && sender->cursor.looked_at < claim->limit)
@@ -495,14 +496,18 @@ static void database_failed(struct sender *sender)
 
 static void drop_done(struct sender *sender, int count)
 {
+	int64_t sent = 0;
+
 	for (int i = 0; i < count; i++) {
 		struct way *way = TAILQ_FIRST(&sender->lists[WAY_DONE]);
 
+		sent += way->delivery->outcome == DELIVERY_SENT;
 		TAILQ_REMOVE(&sender->lists[WAY_DONE], way, link);
 		sender->counts[WAY_DONE]--;
 		way_free(way);
 	}
 	sender->oldest_done_ms = clock_monotonic_ms();
+	watch_count(sent);
 }
 
 static struct delivery **collect_done(struct sender *sender, int *count, bool *released)

@@ -26,6 +26,10 @@ t_unit_test_schema_SOURCES = t/unit/test_schema.c
 t_unit_test_schema_CPPFLAGS = $(AM_CPPFLAGS) -DSRCDIR=\"$(srcdir)\"
 t_unit_test_schema_LDADD =
 
+UNIT_TESTS += t/unit/test_guard
+t_unit_test_guard_SOURCES = t/unit/test_guard.c
+t_unit_test_guard_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)
+
 # ctl
 UNIT_TESTS += t/unit/test_table
 t_unit_test_table_SOURCES = t/unit/test_table.c src/ctl/table.c
