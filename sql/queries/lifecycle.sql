@@ -36,22 +36,24 @@ GROUP BY messageset_id, schedule_id, lang, next_sequence_number
 SELECT pg_advisory_xact_lock(7311521)
 
 -- name: find_behind_oldest
-SELECT min(created_at)
+SELECT min(created_at), count(*)
 FROM subscription
 WHERE active
     AND NOT completed
     AND process_status = 0
+    AND ($1::integer IS NULL OR messageset_id = $1::integer)
 
 -- name: find_behind_clear
 DELETE FROM behind_subscription
 
 -- name: find_behind_chunk
-SELECT id, messageset_id, schedule_id, lang, initial_sequence_number, next_sequence_number, created_at
+SELECT id, messageset_id, schedule_id, lang, initial_sequence_number, next_sequence_number, created_at, identity
 FROM subscription
 WHERE active
     AND NOT completed
     AND process_status = 0
     AND id > $1
+    AND ($2::integer IS NULL OR messageset_id = $2::integer)
 ORDER BY id
 LIMIT 5000
 

@@ -53,6 +53,16 @@ static const struct ctl_option schedules_sync_options[] = {
 	{0},
 };
 
+static const struct ctl_option lifecycle_options[] = {
+	{"end-date", "DATE", "where they should be then, not now: a date (its beginning in UTC) or a time"},
+	{"message-set", "SET", "only those of this message set, by its id or short name"},
+	{"limit", "N", "leave out those that are more than N messages behind"},
+	{"verbose", NULL, "list those that are behind, as diff does"},
+	{"json", NULL, "the list as JSON"},
+	CTL_OPTION_YES,
+	{0},
+};
+
 static const struct ctl_option pause_options[] = {
 	{"reason", "TEXT", "why, for those who look at the status"},
 	{0},
@@ -88,6 +98,8 @@ const struct ctl_command ctl_commands[] = {
 	 "Lists the schedules and whether the scheduler of the setting scheduler_url has them as they\nare. With --yes, a call is recorded for each that it has not; sbm-senderd makes it.", schedules_sync_options},
 	{"run release", "RUN", 1, 1, ctl_run_release, "let a run be sent that is held because it is far larger than expected", NULL, NULL},
 	{"run cancel", "RUN", 1, 1, ctl_run_cancel, "end such a run; it sends nothing", NULL, NULL},
+	{"lifecycle", "[diff|send|fast-forward]", 0, 1, ctl_lifecycle, "find subscriptions that are behind their schedules, and catch up",
+	 "Without a word, counts them by message set. diff lists them, and where they should be; send\nqueues the next message of each; fast-forward moves each to where it should be, along the chain\nof message sets, and sends nothing.", lifecycle_options},
 	{"pause", "all|schedule ID|messageset ID", 1, 2, ctl_pause, "send no more: nothing at all, or nothing of a schedule or message set",
 	 "Within a second no call begins any more on any daemon; those under way end. What is due, and\nwhat falls due meanwhile, waits.", pause_options},
 	{"resume", "all|schedule ID|messageset ID", 1, 2, ctl_resume, "go on with what was paused", NULL, NULL},

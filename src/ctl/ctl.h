@@ -98,6 +98,7 @@ int ctl_run_fire(struct ctl *, const struct ctl_args *);
 int ctl_schedules_sync(struct ctl *, const struct ctl_args *);
 int ctl_run_release(struct ctl *, const struct ctl_args *);
 int ctl_run_cancel(struct ctl *, const struct ctl_args *);
+int ctl_lifecycle(struct ctl *, const struct ctl_args *);
 int ctl_pause(struct ctl *, const struct ctl_args *);
 int ctl_resume(struct ctl *, const struct ctl_args *);
 

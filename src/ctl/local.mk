@@ -3,7 +3,9 @@ src_sbmctl_SOURCES = \
 	src/ctl/commands.c src/ctl/ctl.h \
 	src/ctl/config.c \
 	src/ctl/hold.c \
+	src/ctl/lifecycle.c \
 	src/ctl/main.c \
+	src/ctl/messageset.c src/ctl/messageset.h \
 	src/ctl/migrate.c \
 	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/run.c \

@@ -21,11 +21,18 @@ void table_init(struct table *table, const struct table_column *columns)
 		table->width++;
 }
 
-void table_fini(struct table *table)
+static void let_go(struct table *table)
 {
 	for (size_t i = 0; i < table->count * table->width; i++)
 		free(table->cells[i]);
+	table->count = 0;
+}
+
+void table_fini(struct table *table)
+{
+	let_go(table);
 	free(table->cells);
+	free(table->widths);
 	*table = (struct table){0};
 }
 
@@ -110,23 +117,40 @@ static const char *heading(const struct table_column *column, char *out, size_t 
 	return out;
 }
 
-void table_print(const struct table *table)
+static void measure(const struct table *table, int widths[])
 {
-	bool aligned = isatty(STDOUT_FILENO);
-	int widths[COLUMNS_MAX];
-	char head[64];
-
 	for (size_t i = 0; i < table->width; i++) {
 		widths[i] = (int)strlen(table->columns[i].name);
 		for (size_t row = 0; row < table->count; row++)
 			if ((int)utf8_length(shown(table, row, i)) > widths[i])
 				widths[i] = (int)utf8_length(shown(table, row, i));
 	}
+}
+
+static void print_heading(const struct table *table, const int widths[])
+{
+	char head[64];
+
 	for (size_t i = 0; i < table->width; i++)
-		print_cell(table, i, heading(&table->columns[i], head, sizeof(head)), widths[i], aligned);
+		print_cell(table, i, heading(&table->columns[i], head, sizeof(head)), widths[i], isatty(STDOUT_FILENO));
+}
+
+static void print_rows(const struct table *table, const int widths[])
+{
+	bool aligned = isatty(STDOUT_FILENO);
+
 	for (size_t row = 0; row < table->count; row++)
 		for (size_t i = 0; i < table->width; i++)
 			print_cell(table, i, shown(table, row, i), widths[i], aligned);
+}
+
+void table_print(const struct table *table)
+{
+	int widths[COLUMNS_MAX];
+
+	measure(table, widths);
+	print_heading(table, widths);
+	print_rows(table, widths);
 }
 
 static void put_words(struct buf *buf, const char *words)
@@ -192,4 +216,37 @@ void table_show(const struct table *table, bool json)
 	table_put_json(table, &buf);
 	puts(buf_text(&buf));
 	buf_fini(&buf);
+}
+
+void table_stream(struct table *table, bool json)
+{
+	bool first = !table->widths;
+	struct buf buf;
+
+	if (first) {
+		table->widths = must(calloc(COLUMNS_MAX, sizeof(*table->widths)));
+		measure(table, table->widths);
+		if (!json)
+			print_heading(table, table->widths);
+	}
+	if (!json)
+		print_rows(table, table->widths);
+	buf_init(&buf, JSON_MAX);
+	for (size_t row = 0; json && row < table->count; row++) {
+		buf_puts(&buf, !first || row > 0 ? ",\n" : "[");
+		table_put_json_row(table, row, &buf);
+	}
+	if (json && first && table->count == 0)
+		buf_putc(&buf, '[');
+	fputs(buf_text(&buf), stdout);
+	buf_fini(&buf);
+	let_go(table);
+}
+
+void table_stream_end(struct table *table, bool json)
+{
+	if (table->count > 0 || !table->widths)
+		table_stream(table, json);
+	if (json)
+		puts("]");
 }

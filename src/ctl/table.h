@@ -26,6 +26,7 @@ struct table {
 	const struct table_column *columns; /* borrowed */
 	size_t width, count, room;
 	char **cells; /* count rows of width cells; NULL is JSON's null, and - in a table */
+	int *widths;  /* of what was streamed; NULL before */
 };
 
 void table_init(struct table *, const struct table_column *columns);
@@ -42,5 +43,12 @@ void table_put_json(const struct table *, struct buf *);
 void table_put_json_row(const struct table *, size_t row, struct buf *);
 /* One of the two, as asked. */
 void table_show(const struct table *, bool json);
+
+/*
+ * For lists too long to be held: prints the rows that are there and lets go of them. The columns are as wide as
+ * the first rows need. table_stream_end prints the rest, and the heading or brackets of an empty list.
+ */
+void table_stream(struct table *, bool json);
+void table_stream_end(struct table *, bool json);
 
 #endif

@@ -3,7 +3,7 @@
 #include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/parse.h"
+#include "domain/behind.h"
 #include "domain/programme.h"
 
 #include <stdio.h>
@@ -16,13 +16,10 @@ enum behind_column { BEHIND_ID, BEHIND_MESSAGES, BEHIND_SET, BEHIND_NUMBER, BEHI
 
 struct find_behind {
 	struct db *db;
-	struct programme *programme;
-	int64_t now, end;                 /* microseconds, minute */
-	char last[UUID_TEXT_SIZE];        /* the last subscription looked at */
+	struct behind behind;
+	int64_t now;      /* microseconds */
 	struct buf columns[BEHIND_COLUMN_MAX];
-	int64_t pending;                  /* rows in columns */
-	int loop_set;                     /* place of a set whose chain comes back on itself; -1 none */
-	int64_t loops;
+	int64_t pending;  /* rows in columns */
 	struct find_behind_result *result;
 };
 
@@ -35,49 +32,18 @@ static void begin_chunk(struct find_behind *f)
 	}
 }
 
-static void add_behind(struct find_behind *f, const char *id, const struct lifecycle_subscription *s, const struct lifecycle_position *position)
+static void add_behind(struct find_behind *f, const struct behind_row *row)
 {
-	const struct programme *p = f->programme;
+	const struct programme *p = f->behind.programme;
+	const struct lifecycle_position *position = &row->position;
 
-	db_array_put(&f->columns[BEHIND_ID], id);
+	db_array_put(&f->columns[BEHIND_ID], row->id);
 	db_array_put_int(&f->columns[BEHIND_MESSAGES], position->behind > INT32_MAX ? INT32_MAX : position->behind);
-	db_array_put_int(&f->columns[BEHIND_SET], p->sets[s->set].id);
-	db_array_put_int(&f->columns[BEHIND_NUMBER], s->next);
+	db_array_put_int(&f->columns[BEHIND_SET], p->sets[row->subscription.set].id);
+	db_array_put_int(&f->columns[BEHIND_NUMBER], row->subscription.next);
 	db_array_put_int(&f->columns[BEHIND_EXPECTED_SET], p->sets[position->set].id);
 	db_array_put_int(&f->columns[BEHIND_EXPECTED_NUMBER], position->sequence);
 	f->pending++;
-}
-
-static void look_at(struct find_behind *f, const struct db_result *rows, int row)
-{
-	const struct programme *p = f->programme;
-	struct lifecycle_subscription s = {
-	    .set = programme_set(p, (int)db_int(rows, row, 1)),
-	    .schedule = programme_schedule(p, (int)db_int(rows, row, 2)),
-	    .lang = db_text(rows, row, 3),
-	    .initial = (int)db_int(rows, row, 4),
-	    .next = (int)db_int(rows, row, 5),
-	    .ready = true,
-	    .created = cron_minute(db_time(rows, row, 6)),
-	};
-	struct lifecycle_position position;
-
-	f->result->looked_at++;
-	/* Of a set or schedule that was made since the programme was loaded. */
-	if (s.set < 0 || s.schedule < 0)
-		return;
-	if (s.created < p->from)
-		s.created = p->from;
-	if (p->schedules[s.schedule].broken)
-		f->result->skipped++;
-	position = lifecycle_find_position(p, &s, f->end);
-	if (position.loop) {
-		f->loop_set = s.set;
-		f->loops++;
-		f->result->skipped++;
-	}
-	if (position.behind > 0)
-		add_behind(f, db_text(rows, row, 0), &s, &position);
 }
 
 static enum db_status store_chunk(struct find_behind *f)
@@ -105,40 +71,19 @@ static enum db_status store_chunk(struct find_behind *f)
 /* Sets *more to false after the last chunk. */
 static enum db_status run_chunk(struct find_behind *f, bool *more)
 {
-	struct db_params params;
+	struct behind_row row;
 	struct db_result *rows;
-	enum db_status status;
+	enum db_status status = behind_next(&f->behind, &rows);
 
-	db_params_init(&params);
-	db_param_text(&params, f->last);
-	status = db_query(f->db, DB_Q_FIND_BEHIND_CHUNK, &params, &rows);
 	if (status != DB_OK)
 		return status;
 	*more = db_rows(rows) > 0;
 	begin_chunk(f);
 	for (int i = 0; i < db_rows(rows); i++)
-		look_at(f, rows, i);
-	if (*more)
-		snprintf(f->last, sizeof f->last, "%s", db_text(rows, db_rows(rows) - 1, 0));
+		if (behind_look(&f->behind, rows, i, &row) && row.position.behind > 0)
+			add_behind(f, &row);
 	db_result_free(rows);
 	return store_chunk(f);
-}
-
-/* The firings are worked out from the oldest ready subscription on. */
-static enum db_status prepare(struct find_behind *f)
-{
-	struct db_result *rows;
-	int64_t from = f->end;
-	enum db_status status = db_query(f->db, DB_Q_FIND_BEHIND_OLDEST, NULL, &rows);
-
-	if (status != DB_OK)
-		return status;
-	if (!db_is_null(rows, 0, 0) && cron_minute(db_time(rows, 0, 0)) < from)
-		from = cron_minute(db_time(rows, 0, 0));
-	db_result_free(rows);
-	/* Nobody was sent a message before there were any. */
-	lifecycle_prepare(f->programme, from < 0 ? 0 : from, f->end);
-	return DB_OK;
 }
 
 static enum db_status drop_orphans(struct find_behind *f)
@@ -158,7 +103,7 @@ static enum db_status replace_rows(struct find_behind *f)
 	enum db_status status = db_query(f->db, DB_Q_FIND_BEHIND_LOCK, NULL, NULL);
 
 	if (status == DB_OK)
-		status = prepare(f);
+		status = behind_begin(&f->behind, f->db, cron_minute(f->now), 0);
 	if (status == DB_OK)
 		status = db_query(f->db, DB_Q_FIND_BEHIND_CLEAR, NULL, NULL);
 	while (status == DB_OK && more)
@@ -168,13 +113,10 @@ static enum db_status replace_rows(struct find_behind *f)
 
 enum db_status find_behind_run(struct db *db, int64_t now, struct find_behind_result *result)
 {
-	struct find_behind f = {.db = db, .now = now, .end = cron_minute(now), .last = "00000000-0000-0000-0000-000000000000",
-	    .loop_set = -1, .result = result};
-	enum db_status status = programme_load(db, &f.programme);
+	struct find_behind f = {.db = db, .now = now, .result = result};
+	enum db_status status;
 
 	*result = (struct find_behind_result){0};
-	if (status != DB_OK)
-		return status;
 	for (int i = 0; i < BEHIND_COLUMN_MAX; i++)
 		buf_init(&f.columns[i], ARRAY_MAX);
 	status = db_begin(db);
@@ -185,12 +127,14 @@ enum db_status find_behind_run(struct db *db, int64_t now, struct find_behind_re
 		status = db_commit(db);
 	if (status != DB_OK)
 		db_rollback(db);
-	if (f.loops)
+	result->looked_at = f.behind.looked_at;
+	result->skipped = f.behind.broken + f.behind.loops;
+	if (f.behind.loops)
 		log_err("message sets form a loop by next_set; messages behind are counted once around",
-		    log_str("messageset", f.programme->sets[f.loop_set].short_name), log_int("subscriptions", f.loops));
+		    log_str("messageset", f.behind.programme->sets[f.behind.loop_set].short_name), log_int("subscriptions", f.behind.loops));
+	behind_end(&f.behind);
 	for (int i = 0; i < BEHIND_COLUMN_MAX; i++)
 		buf_fini(&f.columns[i]);
-	programme_free(f.programme);
 	return status;
 }
 

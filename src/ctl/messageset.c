@@ -1,0 +1,32 @@
+#include "ctl/messageset.h"
+
+#include "base/parse.h"
+#include "io/db.h"
+
+#include <string.h>
+
+int ctl_messageset(struct ctl *ctl, const char *text, int64_t *id)
+{
+	struct db_params params;
+	struct db_result *result;
+
+	*id = 0;
+	if (!text)
+		return 0;
+	db_params_init(&params);
+	db_param_text(&params, text);
+	if (!utf8_is_valid(text, strlen(text))) {
+		ctl_fail("the name of the message set is not UTF-8");
+		return -1;
+	}
+	if (db_query(ctl->db, DB_Q_REPAIR_MESSAGESET, &params, &result) != DB_OK) {
+		ctl_db_failed(ctl, "look up the message set");
+		return -1;
+	}
+	if (db_rows(result) > 0)
+		*id = db_int(result, 0, 0);
+	else
+		ctl_fail("there is no message set \"%.100s\"", text);
+	db_result_free(result);
+	return *id ? 0 : -1;
+}
