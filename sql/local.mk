@@ -6,12 +6,12 @@ src/io/queries.stamp: $(QUERY_FILES) sql/gen-queries
 src/io/queries.h src/io/queries.c: src/io/queries.stamp
 BUILT_SOURCES += src/io/queries.h
 CLEANFILES += src/io/queries.h src/io/queries.c src/io/queries.stamp
-EXTRA_DIST += sql/gen-queries sql/invariants.sql sql/migrations sql/queries
+EXTRA_DIST += sql/gen-queries sql/grants.sql sql/invariants.sql sql/migrations sql/queries sql/roles.sql
 
 sqldir = $(pkgdatadir)/sql/migrations
 install-data-hook:
 	$(MKDIR_P) "$(DESTDIR)$(sqldir)"
 	$(INSTALL_DATA) $(srcdir)/sql/migrations/*.sql "$(DESTDIR)$(sqldir)"
-	$(INSTALL_DATA) $(srcdir)/sql/invariants.sql "$(DESTDIR)$(pkgdatadir)/sql"
+	$(INSTALL_DATA) $(srcdir)/sql/grants.sql $(srcdir)/sql/invariants.sql $(srcdir)/sql/roles.sql "$(DESTDIR)$(pkgdatadir)/sql"
 uninstall-hook:
 	rm -rf "$(DESTDIR)$(pkgdatadir)/sql"

@@ -99,7 +99,7 @@ subtest 'migrate' => sub {
 		print $out SBM::Stack::slurp($file), $name =~ /^0001/ ? "-- edited\n" : '';
 		close $out;
 	}
-	copy(SBM::Stack::source_dir() . '/sql/invariants.sql', "$dir/..") or die "could not copy: $!\n";
+	copy(SBM::Stack::source_dir() . "/sql/$_", "$dir/..") or die "could not copy: $!\n" for 'invariants.sql', 'grants.sql';
 	says(['migrate', '--dir', $dir], 1, qr/0001.*differs/s, 'an edited old file is refused');
 	says(['migrate', '--dir', "$stack->{dir}/nowhere"], 1, qr/nowhere/, 'a directory that is not there');
 	# Several at once on an empty database: one does it, the others wait and find it done.

@@ -19,6 +19,7 @@ PERL_TESTS += t/outage.t
 PERL_TESTS += t/pace.t
 PERL_TESTS += t/programme.t
 PERL_TESTS += t/recorded.t
+PERL_TESTS += t/roles.t
 PERL_TESTS += t/schedule.t
 PERL_TESTS += t/scheduler-crash.t
 PERL_TESTS += t/scheduler-recorded.t

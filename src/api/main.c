@@ -75,7 +75,7 @@ static int supervise(const struct program *program)
 
 int main(int argc, char **argv)
 {
-	static const struct program program = {"sbm-api", "answering 503 until it is there", supervise};
+	static const struct program program = {"sbm-api", SETTING_DATABASE_API, "answering 503 until it is there", supervise};
 
 	return program_main(&program, argc, argv);
 }

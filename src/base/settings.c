@@ -577,6 +577,13 @@ const char *setting_str(enum setting setting)
 	return current.values[setting].text;
 }
 
+const char *setting_str_or(enum setting setting, enum setting other)
+{
+	const char *text = setting_str(setting);
+
+	return *text ? text : setting_str(other);
+}
+
 const char *setting_source(enum setting setting)
 {
 	SBM_ASSERT(loaded);

@@ -49,6 +49,8 @@ const char *settings_path(void);
 int64_t setting_int(enum setting);
 /* STRING, URL, WINDOW, RATES, and ENUM as its word. Borrowed until the next reload. */
 const char *setting_str(enum setting);
+/* The same; that of the other setting when it is "". */
+const char *setting_str_or(enum setting, enum setting other);
 /* Where the value came from: "default", "file" or "environment". */
 const char *setting_source(enum setting);
 /* The value as text, as it would stand in the file; "(secret)" for a secret that is set. */

@@ -25,13 +25,17 @@ struct migration {
 	char applied_at[64];
 };
 
+/* Files beside the directory that go with the newest schema: applied anew each time, in this order. */
+static const char *const scripts[] = {"invariants.sql", "grants.sql"};
+#define SCRIPTS ((int)(sizeof(scripts) / sizeof(*scripts)))
+
 /* The migrations of a directory: number n is at n - 1. */
 struct migrations {
 	const char *dir;
 	int count;
 	struct migration rows[VERSION_MAX];
 	int newest_applied;
-	struct buf invariants; /* beside the directory: views, made anew each time */
+	struct buf scripts[SCRIPTS];
 };
 
 static int is_migration(const struct dirent *entry)
@@ -80,15 +84,16 @@ static int read_migration(struct migrations *all, const char *name)
 	return CTL_OK;
 }
 
-static int read_invariants(struct migrations *all)
+static int read_scripts(struct migrations *all)
 {
 	char path[1024];
 
-	snprintf(path, sizeof(path), "%s/../invariants.sql", all->dir);
-	buf_init(&all->invariants, MIGRATION_MAX);
-	errno = 0;
-	if (read_whole(path, &all->invariants))
-		return ctl_fail("could not read \"%s\": %s", path, strerror(errno));
+	for (int i = 0; i < SCRIPTS; i++) {
+		snprintf(path, sizeof(path), "%s/../%s", all->dir, scripts[i]);
+		errno = 0;
+		if (read_whole(path, &all->scripts[i]))
+			return ctl_fail("could not read \"%s\": %s", path, strerror(errno));
+	}
 	return CTL_OK;
 }
 
@@ -107,7 +112,7 @@ static int read_directory(struct migrations *all)
 	free(entries);
 	if (!rc && !n)
 		rc = ctl_fail("no migrations in \"%s\"; --dir names another directory", all->dir);
-	return rc ? rc : read_invariants(all);
+	return rc ? rc : read_scripts(all);
 }
 
 static void note_applied(struct migration *m, const char *checksum, const char *applied_at)
@@ -213,8 +218,8 @@ static int apply_next(struct ctl *ctl, struct migrations *all, bool *done)
 	return CTL_OK;
 }
 
-/* The views of the invariants go with the newest schema; the lock keeps two from making them at once. */
-static int make_invariants(struct ctl *ctl, const struct migrations *all)
+/* The lock keeps two from applying them at once. */
+static int apply_scripts(struct ctl *ctl, const struct migrations *all)
 {
 	struct db_params params;
 
@@ -222,8 +227,11 @@ static int make_invariants(struct ctl *ctl, const struct migrations *all)
 	db_param_int(&params, LOCK_KEY);
 	if (db_begin(ctl->db) != DB_OK || db_query(ctl->db, DB_Q_MIGRATION_LOCK, &params, NULL) != DB_OK)
 		return ctl_db_failed(ctl, "take the lock of migrations (is another migrate running?)");
-	if (db_script(ctl->db, buf_text(&all->invariants)) != DB_OK || db_commit(ctl->db) != DB_OK)
-		return ctl_fail("%s/../invariants.sql: %s; the views are as they were", all->dir, db_message(ctl->db));
+	for (int i = 0; i < SCRIPTS; i++)
+		if (db_script(ctl->db, buf_text(&all->scripts[i])) != DB_OK)
+			return ctl_fail("%s/../%s: %s; views and rights are as they were", all->dir, scripts[i], db_message(ctl->db));
+	if (db_commit(ctl->db) != DB_OK)
+		return ctl_db_failed(ctl, "commit the views and rights; run migrate again");
 	return CTL_OK;
 }
 
@@ -238,7 +246,7 @@ static int apply_all(struct ctl *ctl, struct migrations *all)
 		applied++;
 		fflush(stdout);
 	}
-	if (make_invariants(ctl, all))
+	if (apply_scripts(ctl, all))
 		return CTL_FAILED;
 	if (!applied)
 		printf("nothing to do; the schema is at version %d\n", all->count);
@@ -284,7 +292,8 @@ static void free_migrations(struct migrations *all)
 {
 	for (int i = 0; i < all->count; i++)
 		buf_fini(&all->rows[i].sql);
-	buf_fini(&all->invariants);
+	for (int i = 0; i < SCRIPTS; i++)
+		buf_fini(&all->scripts[i]);
 	free(all);
 }
 
@@ -298,6 +307,8 @@ int ctl_migrate(struct ctl *ctl, const struct ctl_args *args)
 	all = calloc(1, sizeof(*all));
 	if (!all)
 		return ctl_fail("out of memory");
+	for (int i = 0; i < SCRIPTS; i++)
+		buf_init(&all->scripts[i], MIGRATION_MAX);
 	all->dir = ctl_value(args, "dir") ? ctl_value(args, "dir") : SBM_DATADIR "/sql/migrations";
 	if (!read_directory(all) && ctl_db_unchecked(ctl))
 		rc = ctl_has(args, "status") ? show_status(ctl, all, ctl_has(args, "json")) : apply_all(ctl, all);

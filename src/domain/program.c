@@ -43,7 +43,7 @@ int program_reload(void)
 static int check_schema(const struct program *program)
 {
 	const struct db_config config = {
-		.conninfo = setting_str(SETTING_DATABASE),
+		.conninfo = setting_str_or(program->database, SETTING_DATABASE),
 		.application_name = program->name,
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 	};

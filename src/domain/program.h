@@ -1,6 +1,8 @@
 #ifndef DOMAIN_PROGRAM_H
 #define DOMAIN_PROGRAM_H
 
+#include "base/settings.h"
+
 #include <sys/resource.h>
 
 /*
@@ -8,6 +10,7 @@
  */
 struct program {
 	const char *name;      /* "sbm-api" */
+	enum setting database; /* whose connection string it takes, before that of `database` */
 	const char *meanwhile; /* what it does as long as the database is away: "answering 503 until it is there" */
 	int (*run)(const struct program *); /* with the settings loaded; its exit status */
 };

@@ -26,7 +26,7 @@ struct rest *
 rest_create(const struct route *routes)
 {
 	struct db_config config = {
-		.conninfo = setting_str(SETTING_DATABASE),
+		.conninfo = setting_str_or(SETTING_DATABASE_API, SETTING_DATABASE),
 		.application_name = "sbm-api",
 		.statement_timeout_ms = setting_int(SETTING_STATEMENT_TIMEOUT),
 		.lock_timeout_ms = setting_int(SETTING_LOCK_TIMEOUT),

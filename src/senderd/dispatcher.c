@@ -69,7 +69,7 @@ static void bind_bus(struct dispatcher *d, int64_t now)
 static void dispatcher_init(struct dispatcher *d, int generation)
 {
 	const struct db_config config = {
-		.conninfo = setting_str(SETTING_DATABASE),
+		.conninfo = setting_str_or(SETTING_DATABASE_SENDERD, SETTING_DATABASE),
 		.application_name = "sbm-senderd dispatcher",
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 		.lock_timeout_ms = LOCK_TIMEOUT_MS,

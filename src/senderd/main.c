@@ -89,7 +89,7 @@ static int supervise(const struct program *program)
 
 int main(int argc, char **argv)
 {
-	static const struct program program = {"sbm-senderd", "waiting for it", supervise};
+	static const struct program program = {"sbm-senderd", SETTING_DATABASE_SENDERD, "waiting for it", supervise};
 
 	return program_main(&program, argc, argv);
 }

@@ -105,7 +105,7 @@ static void read_config(struct sender_config *config)
 static struct db *open_db(void)
 {
 	const struct db_config config = {
-		.conninfo = setting_str(SETTING_DATABASE),
+		.conninfo = setting_str_or(SETTING_DATABASE_SENDERD, SETTING_DATABASE),
 		.application_name = "sbm-senderd sender",
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 		.lock_timeout_ms = LOCK_TIMEOUT_MS,

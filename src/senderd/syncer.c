@@ -74,7 +74,7 @@ struct syncer {
 static void syncer_init(struct syncer *s)
 {
 	const struct db_config db = {
-		.conninfo = setting_str(SETTING_DATABASE),
+		.conninfo = setting_str_or(SETTING_DATABASE_SENDERD, SETTING_DATABASE),
 		.application_name = "sbm-senderd syncer",
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 		.lock_timeout_ms = LOCK_TIMEOUT_MS,
