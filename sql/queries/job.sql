@@ -9,7 +9,7 @@ RETURNING id
 -- name: job_claim
 UPDATE job j
 SET started_at = coalesce(j.started_at, $1::timestamptz),
-    lease_until = now() + interval '1 minute'
+    lease_until = now() + $2::bigint * interval '1 millisecond'
 FROM (
     SELECT id
     FROM job

@@ -263,6 +263,7 @@ static bool do_job(struct keeper *keeper)
 
 	db_params_init(&params);
 	db_param_time(&params, clock_now());
+	db_param_int(&params, setting_int(SETTING_LEASE));
 	if (db_query(keeper->db, DB_Q_JOB_CLAIM, &params, &result) != DB_OK)
 		return false;
 	if (db_rows(result) > 0) {

@@ -225,7 +225,7 @@ sub children {
 	return sort { $a <=> $b } @found;
 }
 
-sub alive { my ($self, $pid) = @_; my ($state) = (slurp("/proc/$pid/stat") // return 0) =~ /\) (\S)/; return $state ne 'Z' }
+sub alive { my ($self, $pid) = @_; my ($state) = (slurp("/proc/$pid/stat") // return 0) =~ /\) (\S)/; return defined $state && $state ne 'Z' }
 
 # ---- clock
 
