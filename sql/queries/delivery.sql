@@ -27,22 +27,43 @@ SELECT delivery_id
 FROM delivery_queue
 WHERE subscription_id = $1
 
--- Takes failed tasks out and makes fresh deliveries of them, one for each subscription that is ready.
--- name: failed_task_requeue
+-- Takes failed tasks out: at most $3 of those from above $1 up to $2; where they are not NULL, of a message set ($4),
+-- with a reason ($5), with these ids ($6).
+-- part: tasks_taken
 WITH picked AS (
-    SELECT id
-    FROM failed_task
-    WHERE id <= $1::bigint
-    ORDER BY id
-    LIMIT $2::bigint
-    FOR UPDATE SKIP LOCKED
+    SELECT f.id
+    FROM failed_task f
+    WHERE f.id > $1::bigint
+        AND f.id <= $2::bigint
+        AND ($4::integer IS NULL OR EXISTS (
+            SELECT
+            FROM subscription
+            WHERE subscription.id = f.subscription_id
+                AND subscription.messageset_id = $4::integer
+            OFFSET 0
+        ))
+        AND ($5::text IS NULL OR f.reason = $5::text)
+        AND ($6::integer[] IS NULL OR f.id = ANY ($6::integer[]))
+    ORDER BY f.id
+    LIMIT $3::bigint
+    FOR UPDATE OF f SKIP LOCKED
 ),
 taken AS (
     DELETE FROM failed_task f
     USING picked p
     WHERE f.id = p.id
     RETURNING f.id, f.subscription_id, f.kind
-),
+)
+
+-- name: failed_task_drop
+-- use: tasks_taken
+SELECT count(*), coalesce(max(id), 0)
+FROM taken
+
+-- And makes fresh deliveries of them, one for each subscription that is ready.
+-- name: failed_task_requeue
+-- use: tasks_taken
+,
 wanted AS (
     SELECT DISTINCT ON (t.subscription_id) t.subscription_id, t.kind
     FROM taken t
@@ -54,7 +75,7 @@ wanted AS (
 ),
 queued AS (
     INSERT INTO delivery_queue (subscription_id, kind, created_at, resend_request_id)
-    SELECT subscription_id, kind, $3::timestamptz,
+    SELECT subscription_id, kind, $7::timestamptz,
         CASE WHEN kind = 'resend' THEN nextval(pg_get_serial_sequence('resend_request', 'id')) END
     FROM wanted
     ON CONFLICT (subscription_id) DO NOTHING
@@ -62,11 +83,11 @@ queued AS (
 ),
 request AS (
     INSERT INTO resend_request (id, subscription_id, received_at)
-    SELECT resend_request_id, subscription_id, $3::timestamptz
+    SELECT resend_request_id, subscription_id, $7::timestamptz
     FROM queued
     WHERE resend_request_id IS NOT NULL
 )
-SELECT (SELECT count(*) FROM taken),
+SELECT (SELECT count(*) FROM taken), (SELECT coalesce(max(id), 0) FROM taken),
     (SELECT count(*) FROM queued),
     (SELECT count(*) FROM wanted),
     (SELECT count(*) FROM taken t WHERE NOT EXISTS (SELECT FROM wanted w WHERE w.subscription_id = t.subscription_id))

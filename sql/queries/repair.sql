@@ -112,3 +112,157 @@ WHERE id::text = $1
     OR short_name = $1
 ORDER BY id::text = $1 DESC
 LIMIT 1
+
+-- name: repair_active
+SELECT count(*)
+FROM subscription
+WHERE active
+    AND NOT completed
+    AND ($1::integer IS NULL OR messageset_id = $1::integer)
+
+-- Those that stand still with a process_status ($1), by message set.
+-- name: repair_stuck
+SELECT t.id, t.short_name, count(*), min(s.updated_at), max(s.updated_at)
+FROM subscription s
+JOIN messageset t ON t.id = s.messageset_id
+WHERE s.active
+    AND NOT s.completed
+    AND s.process_status = $1::integer
+    AND ($2::integer IS NULL OR s.messageset_id = $2::integer)
+GROUP BY t.id
+ORDER BY t.id
+
+-- The next of them become ready: how many, and the last.
+-- name: repair_reset
+WITH picked AS MATERIALIZED (
+    SELECT id
+    FROM subscription
+    WHERE active
+        AND NOT completed
+        AND process_status = $1::integer
+        AND ($2::integer IS NULL OR messageset_id = $2::integer)
+        AND id > $3::uuid
+    ORDER BY id
+    LIMIT 5000
+    FOR NO KEY UPDATE
+),
+reset AS (
+    UPDATE subscription
+    SET process_status = 0,
+        updated_at = $4::timestamptz
+    WHERE id = ANY (ARRAY(SELECT id FROM picked))
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM reset), (SELECT id FROM picked ORDER BY id DESC LIMIT 1)
+
+-- Duplicates among the subscriptions of the next identities behind $1: alike in the fields asked for ($3..$9), and made
+-- within $2 seconds of another one of them before. Each comes with the first of those that it belongs to, which is
+-- kept. Every row tells how many were looked at, and the last identity; without duplicates there is one, for that.
+-- name: repair_duplicates
+WITH part AS MATERIALIZED (
+    SELECT id, identity, messageset_id, schedule_id, lang, next_sequence_number, created_at,
+        ROW(identity, CASE WHEN $3::boolean THEN version END, CASE WHEN $4::boolean THEN messageset_id END,
+            CASE WHEN $5::boolean THEN schedule_id END, CASE WHEN $6::boolean THEN lang END,
+            CASE WHEN $7::boolean THEN initial_sequence_number END, CASE WHEN $8::boolean THEN next_sequence_number END,
+            CASE WHEN $9::boolean THEN process_status END) AS alike
+    FROM subscription
+    WHERE active
+        AND NOT completed
+        AND identity > $1::text
+    ORDER BY identity
+    FETCH FIRST 5000 ROWS WITH TIES
+),
+stepped AS (
+    SELECT *, created_at - lag(created_at) OVER (PARTITION BY alike ORDER BY created_at, id) <= $2::bigint * interval '1 second' AS near
+    FROM part
+),
+flocked AS (
+    SELECT *, count(*) FILTER (WHERE near IS NOT TRUE) OVER (PARTITION BY alike ORDER BY created_at, id) AS flock
+    FROM stepped
+),
+judged AS (
+    SELECT id, identity, messageset_id, schedule_id, lang, next_sequence_number, created_at, near,
+        first_value(id) OVER (PARTITION BY alike, flock ORDER BY created_at, id) AS kept,
+        round(extract(epoch FROM created_at - first_value(created_at) OVER (PARTITION BY alike, flock ORDER BY created_at, id)), 3) AS seconds_after
+    FROM flocked
+)
+SELECT c.looked_at, c.last, j.id, j.kept, j.seconds_after, j.identity, j.messageset_id, j.schedule_id, j.lang, j.next_sequence_number, j.created_at
+FROM (SELECT count(*) AS looked_at, max(identity) AS last FROM part) c
+LEFT JOIN judged j ON j.near
+ORDER BY j.identity, j.created_at, j.id
+
+-- Removes duplicates ($1) where the one that is kept ($2) is still going on.
+-- name: repair_remove_duplicates
+DELETE FROM subscription
+WHERE id = ANY (ARRAY(
+        SELECT w.id
+        FROM unnest($1::uuid[], $2::uuid[]) AS w (id, kept)
+        CROSS JOIN LATERAL (
+            SELECT
+            FROM subscription
+            WHERE id = w.kept
+                AND active
+                AND NOT completed
+            FOR KEY SHARE
+            OFFSET 0
+        ) k
+    ))
+    AND active
+    AND NOT completed
+
+-- part: prepend_chunk
+SELECT s.id, s.identity, s.lang, t.short_name, s.next_sequence_number,
+    coalesce(jsonb_typeof(s.metadata), 'null') IN ('object', 'null'),
+    jsonb_typeof(s.metadata) = 'object' AND s.metadata ->> 'prepend_next_delivery' IS NOT NULL
+FROM subscription s
+JOIN messageset t ON t.id = s.messageset_id
+WHERE s.active
+    AND NOT s.completed
+    AND s.id > $1::uuid
+    AND ($2::integer IS NULL OR s.messageset_id = $2::integer)
+    AND t.content_type = $3::text
+ORDER BY s.id
+LIMIT 5000
+
+-- name: repair_prepend_look
+-- use: prepend_chunk
+
+-- name: repair_prepend_lock
+-- use: prepend_chunk
+FOR NO KEY UPDATE OF s
+
+-- name: repair_prepend
+UPDATE subscription
+SET metadata = CASE WHEN jsonb_typeof(metadata) = 'object' THEN metadata ELSE '{}' END
+        || jsonb_build_object('prepend_next_delivery', ($2::text[])[width_bucket(id, $1::uuid[])]),
+    updated_at = $3::timestamptz
+WHERE id = ANY ($1::uuid[])
+
+-- part: tasks
+SELECT f.id, f.task_id, f.subscription_id, s.messageset_id, f.kind, f.initiated_at, f.reason
+FROM failed_task f
+JOIN subscription s ON s.id = f.subscription_id
+WHERE ($1::integer IS NULL OR s.messageset_id = $1::integer)
+    AND ($2::text IS NULL OR f.reason = $2::text)
+    AND ($3::integer[] IS NULL OR f.id = ANY ($3::integer[]))
+
+-- name: repair_task_list
+-- use: tasks
+ORDER BY f.id DESC
+LIMIT $4::bigint
+
+-- name: repair_task_counts
+SELECT messageset_id, reason, count(*), min(initiated_at), max(initiated_at)
+FROM (
+-- use: tasks
+) t
+GROUP BY messageset_id, reason
+ORDER BY count(*) DESC, messageset_id, reason
+
+-- How many there are, and of those how many whose subscription is ready; the highest id.
+-- name: repair_task_total
+SELECT count(*), count(*) FILTER (WHERE s.active AND NOT s.completed AND s.process_status = 0), coalesce(max(t.id), 0)
+FROM (
+-- use: tasks
+) t
+JOIN subscription s ON s.id = t.subscription_id

@@ -63,6 +63,49 @@ static const struct ctl_option lifecycle_options[] = {
 	{0},
 };
 
+static const struct ctl_option duplicates_options[] = {
+	{"fields", "NAMES", "in which they are alike: identity,version,messageset,schedule,lang when not given"},
+	{"within", "SECONDS", "made within so many seconds of another one; 60 when not given"},
+	{"json", NULL, "as JSON"},
+	{"fix", NULL, "the same as --yes"},
+	CTL_OPTION_YES,
+	{0},
+};
+
+static const struct ctl_option reset_options[] = {
+	{"message-set", "SET", "only those of this message set, by its id or short name"},
+	{"status", "N", "those with this process_status; 1 when not given"},
+	{"json", NULL, "as JSON"},
+	CTL_OPTION_YES,
+	{0},
+};
+
+static const struct ctl_option prepend_options[] = {
+	{"audio", "URL", "address of a recording, for subscriptions to audio"},
+	{"text", "TEXT", "a text, for subscriptions to texts"},
+	{"message-set", "SET", "only those of this message set, by its short name or id"},
+	CTL_OPTION_YES,
+	{0},
+};
+
+#define TASK_OPTIONS \
+	{"message-set", "SET", "only those of this message set, by its id or short name"}, \
+	{"reason", "TEXT", "only those with exactly this reason"}
+
+static const struct ctl_option tasks_list_options[] = {
+	TASK_OPTIONS,
+	{"count", NULL, "how many there are, by message set and reason"},
+	{"limit", "N", "the newest N; 20 when not given"},
+	{"json", NULL, "as JSON"},
+	{0},
+};
+
+static const struct ctl_option tasks_options[] = {
+	TASK_OPTIONS,
+	CTL_OPTION_YES,
+	{0},
+};
+
 static const struct ctl_option pause_options[] = {
 	{"reason", "TEXT", "why, for those who look at the status"},
 	{0},
@@ -100,6 +143,16 @@ const struct ctl_command ctl_commands[] = {
 	{"run cancel", "RUN", 1, 1, ctl_run_cancel, "end such a run; it sends nothing", NULL, NULL},
 	{"lifecycle", "[diff|send|fast-forward]", 0, 1, ctl_lifecycle, "find subscriptions that are behind their schedules, and catch up",
 	 "Without a word, counts them by message set. diff lists them, and where they should be; send\nqueues the next message of each; fast-forward moves each to where it should be, along the chain\nof message sets, and sends nothing.", lifecycle_options},
+	{"subscriptions duplicates", "", 0, 0, ctl_subscriptions_duplicates, "find subscriptions that were made twice, and remove them",
+	 "Of those that are alike and were made shortly one after the other the first is kept.", duplicates_options},
+	{"subscriptions reset", "", 0, 0, ctl_subscriptions_reset, "make subscriptions ready again that stand still",
+	 "Counts by message set the active ones with process_status 1, that of a worker that died.", reset_options},
+	{"subscriptions prepend", "", 0, 0, ctl_subscriptions_prepend, "put a notice before the next message of each subscription, once",
+	 "{id}, {identity}, {lang}, {messageset} (its short name) and {number} (of the message) are filled in\nfor each; {{ and }} are braces. A notice that waits already is kept.", prepend_options},
+	{"tasks list", "[ID]...", 0, CTL_OPERANDS_MAX, ctl_tasks_list, "list failed tasks, the newest first", NULL, tasks_list_options},
+	{"tasks requeue", "[ID]...", 0, CTL_OPERANDS_MAX, ctl_tasks_requeue, "try what failed again: make deliveries of failed tasks",
+	 "Of all, or of those with these ids. Those whose subscription is not ready any more are dropped.", tasks_options},
+	{"tasks drop", "[ID]...", 0, CTL_OPERANDS_MAX, ctl_tasks_drop, "drop failed tasks; they are not tried again", NULL, tasks_options},
 	{"pause", "all|schedule ID|messageset ID", 1, 2, ctl_pause, "send no more: nothing at all, or nothing of a schedule or message set",
 	 "Within a second no call begins any more on any daemon; those under way end. What is due, and\nwhat falls due meanwhile, waits.", pause_options},
 	{"resume", "all|schedule ID|messageset ID", 1, 2, ctl_resume, "go on with what was paused", NULL, NULL},

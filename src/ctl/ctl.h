@@ -99,6 +99,12 @@ int ctl_schedules_sync(struct ctl *, const struct ctl_args *);
 int ctl_run_release(struct ctl *, const struct ctl_args *);
 int ctl_run_cancel(struct ctl *, const struct ctl_args *);
 int ctl_lifecycle(struct ctl *, const struct ctl_args *);
+int ctl_subscriptions_duplicates(struct ctl *, const struct ctl_args *);
+int ctl_subscriptions_reset(struct ctl *, const struct ctl_args *);
+int ctl_subscriptions_prepend(struct ctl *, const struct ctl_args *);
+int ctl_tasks_list(struct ctl *, const struct ctl_args *);
+int ctl_tasks_requeue(struct ctl *, const struct ctl_args *);
+int ctl_tasks_drop(struct ctl *, const struct ctl_args *);
 int ctl_pause(struct ctl *, const struct ctl_args *);
 int ctl_resume(struct ctl *, const struct ctl_args *);
 

@@ -2,16 +2,20 @@ sbin_PROGRAMS += src/sbmctl
 src_sbmctl_SOURCES = \
 	src/ctl/commands.c src/ctl/ctl.h \
 	src/ctl/config.c \
+	src/ctl/duplicates.c \
 	src/ctl/hold.c \
 	src/ctl/lifecycle.c \
 	src/ctl/main.c \
 	src/ctl/messageset.c src/ctl/messageset.h \
 	src/ctl/migrate.c \
+	src/ctl/prepend.c \
 	src/ctl/progress.c src/ctl/progress.h \
+	src/ctl/reset.c \
 	src/ctl/run.c \
 	src/ctl/schedules.c \
 	src/ctl/status.c \
 	src/ctl/table.c src/ctl/table.h \
+	src/ctl/tasks.c \
 	src/ctl/token.c \
 	src/ctl/user.c \
 	src/ctl/verify.c

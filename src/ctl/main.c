@@ -170,7 +170,7 @@ static void list_commands(FILE *out, const char *group)
 	for (const struct ctl_command *command = ctl_commands; command->words; command++) {
 		if (n && (strncmp(command->words, group, n) || command->words[n] != ' '))
 			continue;
-		fprintf(out, "  %-18s %s\n", command->words, command->summary);
+		fprintf(out, "  %-25s %s\n", command->words, command->summary);
 	}
 }
 

@@ -183,23 +183,52 @@ enum db_status job_create(struct db *db, enum job_kind kind, const char *request
 	return query_uuid(db, DB_Q_JOB_INSERT, &params, out);
 }
 
-enum db_status failed_task_requeue(struct db *db, int64_t last_id, int64_t limit, int64_t now, struct failed_task_counts *counts)
+static void put_tasks(struct db_params *params, const struct failed_task_filter *filter, int64_t limit)
+{
+	db_params_init(params);
+	db_param_int(params, filter->after);
+	db_param_int(params, filter->last);
+	db_param_int(params, limit);
+	if (filter->messageset_id)
+		db_param_int(params, filter->messageset_id);
+	else
+		db_param_null(params);
+	db_param_text(params, filter->reason);
+	db_param_text(params, filter->ids);
+}
+
+enum db_status failed_task_requeue(struct db *db, const struct failed_task_filter *filter, int64_t limit, int64_t now, struct failed_task_counts *counts)
 {
 	struct db_result *result = NULL;
 	struct db_params params;
 	enum db_status status;
 
-	db_params_init(&params);
-	db_param_int(&params, last_id);
-	db_param_int(&params, limit);
+	put_tasks(&params, filter, limit);
 	db_param_time(&params, now);
 	status = db_query(db, DB_Q_FAILED_TASK_REQUEUE, &params, &result);
 	if (status != DB_OK)
 		return status;
 	counts->taken += db_int(result, 0, 0);
-	counts->queued += db_int(result, 0, 1);
-	counts->under_way += db_int(result, 0, 2) - db_int(result, 0, 1);
-	counts->not_ready += db_int(result, 0, 3);
+	counts->last = db_int(result, 0, 1);
+	counts->queued += db_int(result, 0, 2);
+	counts->under_way += db_int(result, 0, 3) - db_int(result, 0, 2);
+	counts->not_ready += db_int(result, 0, 4);
+	db_result_free(result);
+	return DB_OK;
+}
+
+enum db_status failed_task_drop(struct db *db, const struct failed_task_filter *filter, int64_t limit, struct failed_task_counts *counts)
+{
+	struct db_result *result = NULL;
+	struct db_params params;
+	enum db_status status;
+
+	put_tasks(&params, filter, limit);
+	status = db_query(db, DB_Q_FAILED_TASK_DROP, &params, &result);
+	if (status != DB_OK)
+		return status;
+	counts->taken += db_int(result, 0, 0);
+	counts->last = db_int(result, 0, 1);
 	db_result_free(result);
 	return DB_OK;
 }

@@ -78,17 +78,26 @@ const char *job_kind_word(enum job_kind);
 /* out: the job's UUID, which is the task_id of the answer. */
 enum db_status job_create(struct db *, enum job_kind, const char *request_id, int64_t now, char out[UUID_TEXT_SIZE]);
 
+/* Which failed tasks. */
+struct failed_task_filter {
+	int64_t after, last;    /* ids above `after`, up to and including `last` */
+	int64_t messageset_id;  /* of this set; 0 of any */
+	const char *reason;     /* with exactly this reason; NULL with any */
+	const char *ids;        /* with one of these, an array literal; NULL with any */
+};
 /*
- * Turns up to limit failed tasks, oldest first, into deliveries and removes their rows. For JOB_REQUEUE_FAILED:
- * call it, each time in a transaction of its own, until it took none. Counts are added to.
+ * Turns up to limit failed tasks, oldest first, into deliveries and removes their rows, or just removes them.
+ * Call it, each time in a transaction of its own, until it took none. Those that somebody else is at are left to
+ * him. Counts are added to.
  */
 struct failed_task_counts {
 	int64_t taken;     /* rows removed */
+	int64_t last;      /* the highest id of the last call; 0 when it took none; set, not added */
 	int64_t queued;    /* fresh deliveries */
 	int64_t under_way; /* had a delivery under way already */
 	int64_t not_ready; /* no longer ready: no delivery */
 };
-/* last_id: highest id that is taken, so that tasks that fail again meanwhile are left alone. */
-enum db_status failed_task_requeue(struct db *, int64_t last_id, int64_t limit, int64_t now, struct failed_task_counts *);
+enum db_status failed_task_requeue(struct db *, const struct failed_task_filter *, int64_t limit, int64_t now, struct failed_task_counts *);
+enum db_status failed_task_drop(struct db *, const struct failed_task_filter *, int64_t limit, struct failed_task_counts *);
 
 #endif

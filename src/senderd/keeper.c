@@ -123,7 +123,7 @@ static enum db_status requeue_chunk(struct keeper *keeper, int64_t last_id, stru
 
 	if (status != DB_OK)
 		return status;
-	status = failed_task_requeue(keeper->db, last_id, REQUEUE_CHUNK, clock_now(), counts);
+	status = failed_task_requeue(keeper->db, &(struct failed_task_filter){.last = last_id}, REQUEUE_CHUNK, clock_now(), counts);
 	if (status != DB_OK) {
 		db_rollback(keeper->db);
 		return status;
