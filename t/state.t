@@ -104,8 +104,6 @@ subtest 'tokens' => sub {
 subtest 'metrics for the inside' => sub {
 	my $answer = $stack->get('/metrics', authorization => undef);
 	like($answer->{content}, qr/^sbm_daemons 1$/m, 'a daemon is there');
-	my ($types, $samples) = map { my $re = $_; my @all = $answer->{content} =~ /$re/mg; scalar @all } qr/^# TYPE /, qr/^[a-z]\w*(?:\{[^}]*\})? \S+$/;
-	is($types, $samples, 'each metric says what it is');
 	is($stack->get('/metrics', x_forwarded_for => '192.0.2.1, 192.0.2.2')->{status}, 403, 'refused behind a load balancer');
 };
 

@@ -53,7 +53,9 @@ int outlook_forecast(struct req *);
 int state_show_health(struct req *);
 int state_show_alive(struct req *);
 int state_show_ready(struct req *);
-int state_show_metrics(struct req *);
 int state_show_openapi(struct req *);
+
+/* prometheus.c */
+int prometheus_show(struct req *);
 
 #endif

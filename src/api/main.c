@@ -1,16 +1,21 @@
 #include "config.h"
 
+#include "api/routes.h"
 #include "api/worker.h"
+#include "base/counter.h"
 #include "base/proc.h"
 #include "base/settings.h"
 #include "domain/program.h"
 #include "io/fcgi.h"
+#include "rest/account.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* Descriptors that a worker may need: its kept connections and some more. */
 #define FILES_WANTED 4096
+/* Bound of the settings api_workers and api_workers_slow. */
+#define WORKERS_MAX 256
 
 /*
  * The supervisor: binds both sockets, gives up root and keeps the workers.  Workers are forked, not executed
@@ -31,14 +36,14 @@ static int count_slow_workers(void)
 
 static int run_worker(int index)
 {
-	(void)index;
-	return worker_run(listener);
+	counter_join(index);
+	return worker_run(listener, false);
 }
 
 static int run_slow_worker(int index)
 {
-	(void)index;
-	return worker_run(listener_slow);
+	counter_join(WORKERS_MAX + index);
+	return worker_run(listener_slow, true);
 }
 
 static int64_t drain_ms(void)
@@ -68,7 +73,7 @@ static int supervise(const struct program *program)
 	const struct proc_config config = {.groups = groups, .reload = program_reload, .drain_ms = drain_ms};
 
 	program_raise_file_limit(FILES_WANTED);
-	if (listen_both() != 0 || program_begin(program) != 0)
+	if (counter_init(2 * WORKERS_MAX, account_counters(api_routes)) != 0 || listen_both() != 0 || program_begin(program) != 0)
 		return 1;
 	return proc_run(&config);
 }

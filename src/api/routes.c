@@ -146,7 +146,7 @@ const struct route api_routes[] = {
 	                    .answer = "Health"}}},
 
 	{.pattern = "/metrics", .name = "Prometheus", .permission = ROUTE_OPEN,
-	    .methods = {[REQ_GET] = {.handle = state_show_metrics, .status = 200, .summary = "Metrics for Prometheus, for the inside only",
+	    .methods = {[REQ_GET] = {.handle = prometheus_show, .status = 200, .summary = "Metrics for Prometheus, for the inside only",
 	                    .answer = "Text"}}},
 	{.pattern = "/healthz", .name = "Alive", .permission = ROUTE_OPEN,
 	    .methods = {[REQ_GET] = {.handle = state_show_alive, .status = 200, .summary = "Whether a worker is alive",

@@ -16,6 +16,8 @@ void clock_init(const char *path);
 int64_t clock_now(void);
 /* Milliseconds that only ever grow, never moved. */
 int64_t clock_monotonic_ms(void);
+/* The same in microseconds. */
+int64_t clock_monotonic_us(void);
 
 #define CLOCK_MINUTE INT64_C(60000000)
 #define CLOCK_DAY INT64_C(86400000000)

@@ -97,6 +97,27 @@ void proc_child_signals(void)
 	sigdelset(&wait_mask, SIGINT);
 }
 
+static void end_at_once(int number)
+{
+	(void)number;
+	_exit(0);
+}
+
+void proc_child_expendable(void)
+{
+	struct sigaction action = {.sa_handler = end_at_once};
+	sigset_t set;
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fill_signals(&set);
+	sigdelset(&set, SIGTERM);
+	sigdelset(&set, SIGINT);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
 bool proc_stopping(void)
 {
 	sigset_t pending;

@@ -45,6 +45,8 @@ int proc_run(const struct proc_config *);
  * Call proc_child_signals once in the child.
  */
 void proc_child_signals(void);
+/* For those that have nothing to lose: SIGTERM and SIGINT end them at once, with status 0, wherever they are. */
+void proc_child_expendable(void);
 bool proc_stopping(void);
 const void *proc_wait_mask(void); /* const sigset_t *: what to unblock while waiting */
 

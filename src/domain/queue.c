@@ -328,11 +328,13 @@ static void keep_ours(struct list *list, const struct db_result *result)
 
 	for (int row = 0; row < db_rows(result); row++)
 		find(list, db_text(result, row, 0))->taken_out = true;
-	for (int i = 0; i < list->count; i++)
+	for (int i = 0; i < list->count; i++) {
+		list->all[i]->stale = !list->all[i]->taken_out;
 		if (list->all[i]->taken_out) {
 			list->all[i]->taken_out = false;
 			list->all[kept++] = list->all[i];
 		}
+	}
 	list->count = kept;
 }
 

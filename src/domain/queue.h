@@ -101,6 +101,7 @@ struct delivery {
 	int64_t delay_ms;  /* of RETRY */
 	bool charged;      /* of RETRY */
 	char *gate;        /* owned; of GATED */
+	bool stale; /* its result was dropped: somebody else had claimed it meanwhile; of ends only */
 	bool taken_out, ends; /* marks of the write-back */
 };
 void delivery_free(struct delivery *); /* NULL does nothing */

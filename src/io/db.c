@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "base/parse.h"
 
@@ -112,6 +113,7 @@ disconnect(struct db *db)
 	PQfinish(db->connection);
 	db->connection = NULL;
 	table_clear(db);
+	counter_set(COUNTER_DB_OPEN, 0);
 }
 
 void
@@ -206,11 +208,14 @@ connect_now(struct db *db)
 		PQsetNoticeProcessor(db->connection, log_notice, NULL);
 		if (db->backoff_ms != 0)
 			log_info("connected to the database again");
+		counter_set(COUNTER_DB_OPEN, 1);
+		counter_add(COUNTER_DB_CONNECTS, 1);
 		db->backoff_ms = 0;
 		db->last_use_ms = clock_monotonic_ms();
 		return true;
 	}
 	copy_connection_error(db);
+	counter_add(COUNTER_DB_CONNECT_ERRORS, 1);
 	if (db->backoff_ms == 0)
 		log_warn("could not connect to the database", log_str("error", db->message));
 	disconnect(db);
@@ -233,6 +238,7 @@ check_idle(struct db *db)
 	/* The first call takes the server's farewell, the second one sees the end behind it. */
 	if (PQconsumeInput(db->connection) == 0 || PQconsumeInput(db->connection) == 0 || PQstatus(db->connection) != CONNECTION_OK) {
 		log_info("the database closed an idle connection");
+		counter_add(COUNTER_DB_LOST, 1);
 		disconnect(db);
 	}
 }
@@ -284,8 +290,9 @@ classify(const char *sqlstate)
 	return DB_ERROR;
 }
 
+/* Counts one that failed, and logs it. */
 static void
-log_failure(const struct db *db, enum db_status status, bool connected, const char *name)
+note_failure(const struct db *db, enum db_status status, bool connected, const char *name)
 {
 	static const enum log_level levels[DB_STATUS_MAX] = {
 	    [DB_UNAVAILABLE] = LOG_LEVEL_WARN,
@@ -297,6 +304,7 @@ log_failure(const struct db *db, enum db_status status, bool connected, const ch
 	    [DB_ERROR] = LOG_LEVEL_ERR,
 	};
 
+	counter_add(COUNTER_DB_UNAVAILABLE + (unsigned)(status - DB_UNAVAILABLE), 1);
 	/* That there is no connection was said when it was lost, or could not be had. */
 	log_write(connected ? levels[status] : LOG_LEVEL_DEBUG, "statement failed",
 	    LOG_FIELDS(log_str("statement", name), log_str("sqlstate", db->sqlstate), log_str("constraint", db->constraint),
@@ -318,6 +326,7 @@ take_error(struct db *db, const PGresult *result)
 	if (PQstatus(db->connection) != CONNECTION_OK) {
 		if (db->message[0] == '\0')
 			copy_connection_error(db);
+		counter_add(COUNTER_DB_LOST, 1);
 		disconnect(db);
 		status = DB_UNAVAILABLE;
 	} else if (sqlstate == NULL) {
@@ -333,6 +342,7 @@ take_result(struct db *db, PGresult *result, struct db_result **out)
 	ExecStatusType s = PQresultStatus(result);
 	enum db_status status = DB_OK;
 
+	counter_add(COUNTER_DB_STATEMENTS, 1);
 	if (s != PGRES_COMMAND_OK && s != PGRES_TUPLES_OK && s != PGRES_EMPTY_QUERY)
 		status = take_error(db, result);
 	if (status == DB_OK && out != NULL)
@@ -409,7 +419,7 @@ db_exec(struct db *db, const struct db_stmt *stmt, const struct db_params *param
 		status = db->in_transaction ? DB_RETRY : exec_once(db, stmt, params, result);
 	}
 	if (status != DB_OK)
-		log_failure(db, status, connected, stmt->name != NULL ? stmt->name : "");
+		note_failure(db, status, connected, stmt->name != NULL ? stmt->name : "");
 	return status;
 }
 
@@ -430,7 +440,7 @@ simple(struct db *db, const char *sql, const char *name)
 	if (connected)
 		status = take_result(db, PQexec(db->connection, sql), NULL);
 	if (status != DB_OK)
-		log_failure(db, status, connected, name);
+		note_failure(db, status, connected, name);
 	return status;
 }
 
@@ -630,6 +640,12 @@ db_int(const struct db_result *r, int row, int column)
 	if (!db_is_null(r, row, column))
 		SBM_ASSERT(parse_int(db_text(r, row, column), INT64_MIN, INT64_MAX, &number) == 0);
 	return number;
+}
+
+double
+db_real(const struct db_result *r, int row, int column)
+{
+	return strtod(db_text(r, row, column), NULL);
 }
 
 bool

@@ -90,6 +90,8 @@ size_t db_text_length(const struct db_result *, int row, int column);
 bool db_is_null(const struct db_result *, int row, int column);
 /* The value as a number; 0 for NULL. Asserts that the column is one. */
 int64_t db_int(const struct db_result *, int row, int column);
+/* A number with a fraction; 0 for NULL. */
+double db_real(const struct db_result *, int row, int column);
 bool db_bool(const struct db_result *, int row, int column);
 /* A timestamptz as microseconds since 1970. */
 int64_t db_time(const struct db_result *, int row, int column);

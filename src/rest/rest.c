@@ -7,9 +7,11 @@
 #include "base/settings.h"
 #include "io/bus.h"
 #include "io/fcgi.h"
+#include "rest/account.h"
 #include "rest/kit.h"
 #include "rest/parse_accept.h"
 #include "rest/parse_path.h"
+#include "rest/status.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -93,10 +95,8 @@ set_id(struct req *r)
 static enum req_method
 read_method(const char *text)
 {
-	static const char *const names[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
-
 	for (int i = 0; i < REQ_METHOD_MAX; i++)
-		if (strcmp(names[i], text) == 0)
+		if (strcmp(route_method_name((enum req_method)i), text) == 0)
 			return (enum req_method)i;
 	return REQ_METHOD_MAX;
 }
@@ -216,26 +216,6 @@ finish(struct req *r, int result)
 	return status == DB_OK ? 0 : req_fail_db(r, status);
 }
 
-static const char *
-reason_of(int status)
-{
-	static const struct {
-		int status;
-		const char *reason;
-	} reasons[] = {
-		{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {304, "Not Modified"},
-		{400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {406, "Not Acceptable"}, {409, "Conflict"}, {412, "Precondition Failed"},
-		{413, "Content Too Large"}, {415, "Unsupported Media Type"}, {422, "Unprocessable Content"},
-		{500, "Internal Server Error"}, {503, "Service Unavailable"},
-	};
-
-	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-		if (reasons[i].status == status)
-			return reasons[i].reason;
-	return "Status";
-}
-
 static void
 send_answer(struct req *r)
 {
@@ -243,7 +223,7 @@ send_answer(struct req *r)
 	bool empty = r->status == 204 || r->status == 304;
 
 	buf_reset(head);
-	buf_printf(head, "Status: %d %s\r\n", r->status, reason_of(r->status));
+	buf_printf(head, "Status: %d %s\r\n", r->status, statuses[status_find(r->status)].reason);
 	if (!empty)
 		buf_printf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->content_type, r->out->length);
 	buf_printf(head, "X-Request-ID: %s\r\nVary: Accept, Authorization\r\n", r->id);
@@ -275,7 +255,7 @@ rest_handle(struct fcgi_request *fcgi, void *context)
 {
 	struct rest *rest = context;
 	struct req r = {.rest = rest, .fcgi = fcgi, .arena = rest->arena, .db = rest->db, .out = &rest->out};
-	int64_t began = clock_monotonic_ms();
+	int64_t began = clock_monotonic_us(), took;
 	int result;
 
 	arena_reset(rest->arena);
@@ -291,8 +271,10 @@ rest_handle(struct fcgi_request *fcgi, void *context)
 		wake_daemon(&r);
 	req_run_after(&r, result == 0);
 	send_answer(&r);
+	took = clock_monotonic_us() - began;
+	account_request(&r, rest->routes, took);
 	log_debug("request", log_str("method", r.method_text), log_str("path", r.path), log_int("status", r.status),
-	    log_int("ms", clock_monotonic_ms() - began));
+	    log_int("ms", took / 1000));
 	log_set_request_id(NULL);
 	buf_fini(&r.headers);
 	if (rest->out.size > ANSWER_KEPT) {

@@ -7,6 +7,12 @@
 
 static const char *const method_names[REQ_METHOD_MAX] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
 
+const char *
+route_method_name(enum req_method method)
+{
+	return method_names[method];
+}
+
 /* The handlers of a resource's verbs, on its list's route and on its record's. */
 struct resource_method {
 	unsigned verb;

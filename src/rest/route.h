@@ -61,6 +61,8 @@ struct route {
 	struct route_method methods[REQ_METHOD_MAX]; /* [REQ_HEAD] and [REQ_OPTIONS] are the kit's */
 };
 
+/* "GET". Not for REQ_METHOD_MAX. */
+const char *route_method_name(enum req_method);
 /* The route's method with the resource's own filled in; handle is NULL where it is not allowed. */
 struct route_method route_find_method(const struct route *, enum req_method);
 /*

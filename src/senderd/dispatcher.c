@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/boundary.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/settings.h"
@@ -169,9 +170,11 @@ static enum db_status judge(struct dispatcher *d, int64_t run_id, bool *held)
 	status = db_query(d->db, DB_Q_RUN_JUDGE, &params, &result);
 	boundary_pass(BOUNDARY_DISPATCHER_JUDGED);
 	*held = status == DB_OK && db_rows(result) > 0;
-	if (*held)
+	if (*held) {
+		counter_add(COUNTER_RUNS_HELD, 1);
 		log_warn("run is held: it would send far more than expected; release it with sbmctl run release", log_int("run", run_id),
 			log_int("schedule", db_int(result, 0, 0)), log_int("messages", db_int(result, 0, 1)), log_int("expected", db_int(result, 0, 2)));
+	}
 	db_result_free(result);
 	return status;
 }
@@ -201,6 +204,7 @@ static void fan_out(struct dispatcher *d)
 			continue;
 		if (failed(d, fan_out_chunk(d, db_int(result, i, 0), &progress)))
 			break;
+		counter_add(COUNTER_QUEUED, (uint64_t)progress.queued);
 		if (progress.queued > 0)
 			wake_senders();
 		if (progress.looked_at > 0 && !progress.finished)
@@ -248,6 +252,7 @@ static void fold(struct dispatcher *d, int64_t now)
 		return;
 	if (db_rows(result) > 0)
 		boundary_pass(BOUNDARY_DISPATCHER_FINISHED);
+	counter_add(COUNTER_RUNS_FINISHED, (uint64_t)db_rows(result));
 	for (int i = 0; i < db_rows(result); i++)
 		log_finished(result, i);
 	db_result_free(result);

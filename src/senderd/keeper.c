@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/boundary.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/settings.h"
@@ -249,6 +250,7 @@ static bool end_job(struct keeper *keeper, const char *id, const char *kind, str
 	boundary_pass(BOUNDARY_KEEPER_JOB_DONE);
 	if (finish_job(keeper, id, end) != DB_OK)
 		return false;
+	counter_add(*end->error ? COUNTER_JOBS_FAILED : COUNTER_JOBS_DONE, 1);
 	boundary_pass(BOUNDARY_KEEPER_JOB_FINISHED);
 	return true;
 }

@@ -1,9 +1,11 @@
 sbin_PROGRAMS += src/sbm-senderd
 src_sbm_senderd_SOURCES = \
 	src/senderd/addresses.c src/senderd/addresses.h \
+	src/senderd/calls.c src/senderd/calls.h \
 	src/senderd/dispatcher.c src/senderd/dispatcher.h \
 	src/senderd/keeper.c src/senderd/keeper.h \
 	src/senderd/main.c \
+	src/senderd/meter.c src/senderd/meter.h \
 	src/senderd/outlog.c src/senderd/outlog.h \
 	src/senderd/scheduler.c src/senderd/scheduler.h \
 	src/senderd/sender.c src/senderd/sender.h \

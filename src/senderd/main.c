@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/counter.h"
 #include "base/proc.h"
 #include "base/settings.h"
 #include "domain/program.h"
@@ -7,6 +8,7 @@
 #include "io/fetch.h"
 #include "senderd/dispatcher.h"
 #include "senderd/keeper.h"
+#include "senderd/meter.h"
 #include "senderd/sender.h"
 #include "senderd/syncer.h"
 #include "senderd/wake.h"
@@ -33,15 +35,18 @@ static int count_senders(void)
 	return (int)setting_int(SETTING_WORKERS);
 }
 
+/* The slots of the counters. */
+enum { SLOT_DISPATCHER, SLOT_KEEPER, SLOT_SYNCER, SLOT_METER, SLOT_SENDERS, SLOTS = SLOT_SENDERS + WAKE_SENDERS };
+
 static int run_dispatcher(int index)
 {
-	(void)index;
+	counter_join(SLOT_DISPATCHER + index);
 	return dispatcher_run(generation);
 }
 
 static int run_keeper(int index)
 {
-	(void)index;
+	counter_join(SLOT_KEEPER + index);
 	return keeper_run();
 }
 
@@ -52,8 +57,20 @@ static int count_syncers(void)
 
 static int run_syncer(int index)
 {
-	(void)index;
+	counter_join(SLOT_SYNCER + index);
 	return syncer_run();
+}
+
+static int run_meter(int index)
+{
+	counter_join(SLOT_METER + index);
+	return meter_run();
+}
+
+static int run_sender(int index)
+{
+	counter_join(SLOT_SENDERS + index);
+	return sender_run(index);
 }
 
 static int64_t drain_ms(void)
@@ -74,17 +91,21 @@ static int supervise(const struct program *program)
 	static const struct proc_group groups[] = {
 		{"dispatcher", one, run_dispatcher},
 		{"keeper", one, run_keeper},
-		{"sender", count_senders, sender_run},
+		{"sender", count_senders, run_sender},
 		{"syncer", count_syncers, run_syncer},
+		{"meter", one, run_meter},
 		{0},
 	};
 	const struct proc_config config = {.groups = groups, .reload = reload, .drain_ms = drain_ms};
+	int rc;
 
 	/* libzmq aborts when it runs out of them. */
 	program_raise_file_limit((rlim_t)(2 * setting_int(SETTING_CONCURRENCY) + FILES_BESIDE));
-	if (fetch_check() != 0 || wake_init() != 0 || watch_init() != 0 || program_begin(program) != 0)
+	if (fetch_check() != 0 || wake_init() != 0 || counter_init(SLOTS, 0) != 0 || meter_init() != 0 || watch_init() != 0 || program_begin(program) != 0)
 		return 1;
-	return proc_run(&config);
+	rc = proc_run(&config);
+	meter_close();
+	return rc;
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/boundary.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "base/settings.h"
 #include "domain/cron.h"
@@ -100,8 +101,8 @@ static enum db_status move_tick(struct db *db, const struct tick *tick, int64_t 
 	return status;
 }
 
-/* Whether the last firing before now is made, and what the log says of those before it. */
-static bool decides_to_fire(const struct tick *tick, int64_t last, int64_t now)
+/* What becomes of the last firing before now, as a counter of its kind, and what the log says of those before it. */
+static enum counter decide(const struct tick *tick, int64_t last, int64_t now)
 {
 	int64_t late = now - last;
 	bool on_time = late <= ON_TIME_MINUTES;
@@ -109,26 +110,30 @@ static bool decides_to_fire(const struct tick *tick, int64_t last, int64_t now)
 	int64_t first = cron_next(&tick->cron, tick->checked_to);
 
 	if (on_time && first == last)
-		return true;
+		return COUNTER_FIRED;
 	if (on_time)
 		log_info("firings were missed; the one of this minute stands for them", log_int("schedule", tick->id), log_int("since_minutes", now - first));
 	else if (in_window)
 		log_info("missed firing is made up", log_int("schedule", tick->id), log_int("late_minutes", late));
 	else
 		log_warn("missed firing is skipped", log_int("schedule", tick->id), log_int("late_minutes", late));
-	return on_time || in_window;
+	return on_time ? COUNTER_FIRED_JOINED : in_window ? COUNTER_FIRED_LATE : COUNTER_FIRED_NOT;
 }
 
 static enum db_status look_at(struct db *db, const struct tick *tick, int64_t now, bool *fired)
 {
 	int64_t last = cron_previous(&tick->cron, now);
 	enum db_status status;
+	enum counter decision;
 	bool fire, won;
 
 	if (last == CRON_NEVER || last <= tick->checked_to)
 		return DB_OK;
-	fire = decides_to_fire(tick, last, now);
+	decision = decide(tick, last, now);
+	fire = decision != COUNTER_FIRED_NOT;
 	status = move_tick(db, tick, last, fire, &won);
+	if (status == DB_OK && won)
+		counter_add(decision, 1);
 	if (status == DB_OK && won && fire) {
 		log_info("schedule fired", log_int("schedule", tick->id));
 		*fired = true;

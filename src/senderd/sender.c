@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/boundary.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/proc.h"
@@ -494,6 +495,29 @@ static void database_failed(struct sender *sender)
 	sender->db_again_ms = clock_monotonic_ms() + sender->db_wait_ms;
 }
 
+/* What a result that is written down counts as: of enum counter, COUNTER_MAX for nothing. */
+static size_t counter_of(const struct way *way)
+{
+	const struct delivery *d = way->delivery;
+
+	switch (d->outcome) {
+	case DELIVERY_SENT:
+		return strcmp(d->content_type, "audio") == 0 ? COUNTER_SENT_AUDIO : COUNTER_SENT_TEXT;
+	case DELIVERY_DRY_RUN:
+		return COUNTER_DRY_RUNS;
+	case DELIVERY_FAILED:
+		return way->failure ? way->failure : COUNTER_FAILED_UNRECORDED;
+	case DELIVERY_NO_RECIPIENT:
+		return COUNTER_FAILED_NO_RECIPIENT;
+	case DELIVERY_CANCELLED:
+		return COUNTER_CANCELLED;
+	case DELIVERY_RETRY:
+		return COUNTER_RETRIES;
+	default:
+		return COUNTER_MAX;
+	}
+}
+
 static void drop_done(struct sender *sender, int count)
 {
 	int64_t sent = 0;
@@ -502,6 +526,8 @@ static void drop_done(struct sender *sender, int count)
 		struct way *way = TAILQ_FIRST(&sender->lists[WAY_DONE]);
 
 		sent += way->delivery->outcome == DELIVERY_SENT;
+		if (!way->delivery->stale)
+			counter_add(counter_of(way), 1);
 		TAILQ_REMOVE(&sender->lists[WAY_DONE], way, link);
 		sender->counts[WAY_DONE]--;
 		way_free(way);

@@ -8,6 +8,7 @@
 #include "io/fetch.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -35,6 +36,7 @@ struct way {
 	enum service service; /* of the last call */
 	struct breaker_ticket ticket;
 	int64_t leased_ms; /* when it was claimed, if what it holds was read later; else 0 */
+	size_t failure; /* what a failed one counts as: of enum counter; 0: nothing was wrong with it but its result */
 	bool unsure; /* whether the failure of its last call uses up a try is asked at write-back */
 	int64_t slot_ms; /* not sent before, so that rates are kept; 0: there are none */
 };

@@ -12,6 +12,7 @@
 #include "domain/scheduler_call.h"
 #include "io/db.h"
 #include "io/fetch.h"
+#include "senderd/calls.h"
 #include "senderd/wake.h"
 
 #include <poll.h>
@@ -109,6 +110,7 @@ static void take_answer(void *context, const struct fetch_answer *answer)
 {
 	struct reply *reply = context;
 
+	calls_count(CALLS_SCHEDULER, answer);
 	reply->ended = true;
 	reply->outcome = retry_classify(answer->outcome, answer->status);
 	reply->status = answer->status;
@@ -147,8 +149,11 @@ static void tell_breaker(struct syncer *s, struct breaker_ticket ticket, const s
 {
 	const struct breaker_result result = {s->reply.outcome, owed->tries > 0, s->reply.retry_after_ms};
 	int64_t now = clock_monotonic_ms(), opened_at = s->breaker.opened_at;
+	bool was_closed = s->breaker.state == BREAKER_CLOSED;
+	bool changed = breaker_report(&s->breaker, &s->breaker_config, ticket, &result, now);
 
-	if (!breaker_report(&s->breaker, &s->breaker_config, ticket, &result, now))
+	calls_note(CALLS_SCHEDULER, &s->breaker, was_closed);
+	if (!changed)
 		return;
 	if (s->breaker.state == BREAKER_CLOSED)
 		log_info("service answers again", log_str("service", "scheduler"), log_int("out_ms", now - opened_at));

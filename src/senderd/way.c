@@ -3,9 +3,11 @@
 #include "base/assert.h"
 #include "base/boundary.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "domain/payload.h"
 #include "senderd/addresses.h"
+#include "senderd/calls.h"
 #include "senderd/outlog.h"
 
 #include <stdio.h>
@@ -22,6 +24,11 @@ static const char *const service_words[SERVICE_MAX] = {
 	[SERVICE_OUTBOUND] = "message sender",
 };
 
+static const enum calls_service service_calls[SERVICE_MAX] = {
+	[SERVICE_IDENTITY] = CALLS_IDENTITY,
+	[SERVICE_OUTBOUND] = CALLS_OUTBOUND,
+};
+
 static void end(struct way *way, enum delivery_outcome outcome, const char *reason)
 {
 	way->delivery->outcome = outcome;
@@ -30,14 +37,24 @@ static void end(struct way *way, enum delivery_outcome outcome, const char *reas
 	sender_move(way, WAY_DONE);
 }
 
+/* why: of enum counter. */
+static void fail(struct way *way, enum counter why, const char *reason)
+{
+	way->failure = why;
+	end(way, DELIVERY_FAILED, reason);
+}
+
 /* Tells the breaker of a call's end, and the log when that opened or closed it. */
 static void report(struct sender *sender, enum service service, struct breaker_ticket ticket, const struct breaker_result *result)
 {
 	struct breaker *breaker = &sender->breakers[service];
 	int64_t now = clock_monotonic_ms();
 	int64_t opened_at = breaker->opened_at;
+	bool was_closed = breaker->state == BREAKER_CLOSED;
+	bool changed = breaker_report(breaker, &sender->config.breaker, ticket, result, now);
 
-	if (!breaker_report(breaker, &sender->config.breaker, ticket, result, now))
+	calls_note(service_calls[service], breaker, was_closed);
+	if (!changed)
 		return;
 	if (breaker->state == BREAKER_CLOSED)
 		log_info("service answers again", log_str("service", service_words[service]), log_int("out_ms", now - opened_at));
@@ -67,7 +84,7 @@ static void fail_call(struct way *way, const struct breaker_result *result, cons
 		log_int("status", answer->status), log_str("error", answer->error));
 	way->unsure = result->outcome == RETRY_UNSURE;
 	if (result->outcome == RETRY_PERMANENT)
-		end(way, DELIVERY_FAILED, buf_text(&reason));
+		fail(way, way->service == SERVICE_IDENTITY ? COUNTER_FAILED_IDENTITY : COUNTER_FAILED_OUTBOUND, buf_text(&reason));
 	else
 		end(way, DELIVERY_RELEASE, buf_text(&reason));
 	buf_fini(&reason);
@@ -78,6 +95,7 @@ static void call_ended(struct way *way, enum retry_outcome outcome, const struct
 	struct breaker_result result = {outcome, way->delivery->tries > 0, answer->retry_after_ms};
 
 	way->sender->calls[way->service]--;
+	calls_count(service_calls[way->service], answer);
 	report(way->sender, way->service, way->ticket, &result);
 	if (outcome != RETRY_DONE)
 		fail_call(way, &result, answer);
@@ -107,7 +125,7 @@ static void make_payload(struct way *way)
 	if (!problem && body.overflow)
 		problem = "Message is too large to be sent";
 	if (problem) {
-		end(way, DELIVERY_FAILED, problem);
+		fail(way, COUNTER_FAILED_PAYLOAD, problem);
 	} else {
 		way->payload = strdup(buf_text(&body));
 		SBM_ASSERT(way->payload);
@@ -309,7 +327,7 @@ static bool end_at_once(struct way *way)
 	else if (delivery_not_ready(d->active, d->completed, d->process_status, reason))
 		end(way, DELIVERY_CANCELLED, reason);
 	else if (!d->has_message)
-		end(way, DELIVERY_FAILED, "Message sending aborted, missing message");
+		fail(way, COUNTER_FAILED_NO_MESSAGE, "Message sending aborted, missing message");
 	else
 		return false;
 	return true;
@@ -510,6 +528,7 @@ void way_settle(struct way *way)
 		return;
 	if (d->charged && tries >= config->tries) {
 		d->outcome = DELIVERY_FAILED;
+		way->failure = COUNTER_FAILED_TRIES;
 		return;
 	}
 	d->outcome = DELIVERY_RETRY;
