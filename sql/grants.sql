@@ -15,8 +15,11 @@ DECLARE
             "api_user": "SELECT, INSERT, UPDATE (username)",
             "api_token": "SELECT, INSERT",
             "daemon": "SELECT",
+            "daemon_total": "SELECT",
             "delivery": "SELECT, INSERT",
             "guard": "SELECT",
+            "measurement": "SELECT",
+            "measurement_turn": "",
             "run": "SELECT, INSERT, UPDATE",
             "sender_rate": "SELECT"
         },

@@ -252,7 +252,7 @@ static int64_t step(struct meter *meter)
 static struct db *open_db(int64_t statement_timeout_ms)
 {
 	const struct db_config config = {
-		.conninfo = setting_str(SETTING_DATABASE),
+		.conninfo = setting_str_or(SETTING_DATABASE_SENDERD, SETTING_DATABASE),
 		.application_name = "sbm-senderd meter",
 		.statement_timeout_ms = statement_timeout_ms,
 		.lock_timeout_ms = LOCK_TIMEOUT_MS,
