@@ -11,6 +11,7 @@ PERL_TESTS += t/fuzz.t
 PERL_TESTS += t/golden.t
 PERL_TESTS += t/hold.t
 PERL_TESTS += t/identity.t
+PERL_TESTS += t/import-django.t
 PERL_TESTS += t/layers.t
 PERL_TESTS += t/lifecycle.t
 PERL_TESTS += t/lists.t
@@ -44,7 +45,7 @@ T_LOG_DRIVER = $(LOG_DRIVER)
 T_LOG_COMPILER = $(PERL)
 AM_T_LOG_FLAGS = -I$(srcdir)/t/lib
 AM_TESTS_ENVIRONMENT = SBM_BUILD='$(abs_builddir)'; export SBM_BUILD;
-EXTRA_DIST += t/stack t/demo t/golden-users t/lib t/programme $(PERL_TESTS)
+EXTRA_DIST += t/original t/stack t/demo t/golden-users t/lib t/programme $(PERL_TESTS)
 include t/fuzz/local.mk
 include t/bench/local.mk
 EXTRA_DIST += t/README

@@ -22,8 +22,9 @@ for (split /\n/, SBM::Stack::slurp("$generated.c")) {
 }
 cmp_ok(scalar @statements, '>', 50, 'there are statements: ' . @statements);
 
-# One session for all, each error told by the statement's name.
-my $script = "\\set ON_ERROR_STOP off\n\\set VERBOSITY terse\n";
+# One session for all, each error told by the statement's name. Some are for the original's tables.
+my $script = "CREATE SCHEMA original;\nSET search_path = original;\n" . SBM::Stack::slurp("$source/t/original/schema.sql") . "SET search_path = public, original;\n";
+$script .= "\\set ON_ERROR_STOP off\n\\set VERBOSITY terse\n";
 for my $statement (@statements) {
 	my $text = $statement->{text} =~ s/;\s*\z//r;
 	$script .= "\\echo == $statement->{name}\nPREPARE \"$statement->{name}\" AS\n$text;\n";
@@ -35,7 +36,7 @@ for (split /\n/, $output) {
 	if (/^== (\S+)/) { $current = $1 } elsif (/ERROR|FATAL/) { $problem{$current} //= $_ }
 }
 # What cannot be prepared at all: transaction control, locks and DDL.
-my $utility = qr/^\s*(?:BEGIN|COMMIT|ROLLBACK|SET|LOCK|CREATE|ALTER|DROP|TRUNCATE)\b/i;
+my $utility = qr/^\s*(?:BEGIN|COMMIT|ROLLBACK|SET|LOCK|CREATE|ALTER|DROP|TRUNCATE|COPY)\b/i;
 for my $statement (@statements) {
 	next if $statement->{text} =~ $utility;
 	ok(!$problem{ $statement->{name} }, "$statement->{name} can be prepared") or diag($problem{ $statement->{name} });

@@ -111,6 +111,14 @@ static const struct ctl_option pause_options[] = {
 	{0},
 };
 
+static const struct ctl_option import_django_options[] = {
+	CTL_OPTION_YES,
+	{"put-aside", NULL, "leave out rows that have no place here, and what needs them; the table takeover_aside keeps them"},
+	{"fired-until", "TIME", "the original fires nothing after this time; without it: after that of the data"},
+	{"json", NULL, "the table as JSON"},
+	{0},
+};
+
 const struct ctl_command ctl_commands[] = {
 	{"migrate", "", 0, 0, ctl_migrate, "bring the database's schema up to date",
 	 "Applies the migrations that the database does not have, in order, each in a transaction\nof its own. Several may be started at once; one of them does it.", migrate_options},
@@ -153,6 +161,8 @@ const struct ctl_command ctl_commands[] = {
 	{"tasks requeue", "[ID]...", 0, CTL_OPERANDS_MAX, ctl_tasks_requeue, "try what failed again: make deliveries of failed tasks",
 	 "Of all, or of those with these ids. Those whose subscription is not ready any more are dropped.", tasks_options},
 	{"tasks drop", "[ID]...", 0, CTL_OPERANDS_MAX, ctl_tasks_drop, "drop failed tasks; they are not tried again", NULL, tasks_options},
+	{"import-django", "CONNINFO", 1, 1, ctl_import_django, "take over from the original service",
+	 "Makes an empty database equal to that of the original, named by a connection string of libpq.\nOnce begun, it may be killed and run again, and each further run brings what has changed there\nsince. Sending is paused from the beginning on. sbm-takeover(7) has the steps.", import_django_options},
 	{"pause", "all|schedule ID|messageset ID", 1, 2, ctl_pause, "send no more: nothing at all, or nothing of a schedule or message set",
 	 "Within a second no call begins any more on any daemon; those under way end. What is due, and\nwhat falls due meanwhile, waits.", pause_options},
 	{"resume", "all|schedule ID|messageset ID", 1, 2, ctl_resume, "go on with what was paused", NULL, NULL},

@@ -9,7 +9,7 @@
 struct db;
 
 /* Exit statuses. */
-enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_INCOMPLETE = 3 /* done, but something wants a look */ };
 
 struct ctl_option {
 	const char *name;     /* without the hyphens; NULL ends a list */
@@ -105,6 +105,7 @@ int ctl_subscriptions_prepend(struct ctl *, const struct ctl_args *);
 int ctl_tasks_list(struct ctl *, const struct ctl_args *);
 int ctl_tasks_requeue(struct ctl *, const struct ctl_args *);
 int ctl_tasks_drop(struct ctl *, const struct ctl_args *);
+int ctl_import_django(struct ctl *, const struct ctl_args *);
 int ctl_pause(struct ctl *, const struct ctl_args *);
 int ctl_resume(struct ctl *, const struct ctl_args *);
 

@@ -16,6 +16,8 @@ src_sbmctl_SOURCES = \
 	src/ctl/status.c \
 	src/ctl/table.c src/ctl/table.h \
 	src/ctl/tasks.c \
+	src/ctl/takeover.c src/ctl/takeover.h \
+	src/ctl/takeover_pass.c \
 	src/ctl/token.c \
 	src/ctl/user.c \
 	src/ctl/verify.c

@@ -90,10 +90,14 @@ db_create(const struct db_config *config)
 	db->application_name = config->application_name;
 	db->table_size = TABLE_FIRST;
 	db->table = must(calloc(db->table_size, sizeof(*db->table)));
-	snprintf(db->options, sizeof(db->options),
-	    "-c TimeZone=UTC -c DateStyle=ISO -c jit=off -c statement_timeout=%lld -c lock_timeout=%lld "
-	    "-c idle_in_transaction_session_timeout=%lld %s",
-	    (long long)config->statement_timeout_ms, (long long)config->lock_timeout_ms, (long long)idle_ms, own);
+	/* Servers of any age know these. */
+	if (config->foreign)
+		snprintf(db->options, sizeof(db->options), "-c TimeZone=UTC -c DateStyle=ISO -c default_transaction_read_only=on %s", own);
+	else
+		snprintf(db->options, sizeof(db->options),
+		    "-c TimeZone=UTC -c DateStyle=ISO -c jit=off -c statement_timeout=%lld -c lock_timeout=%lld "
+		    "-c idle_in_transaction_session_timeout=%lld %s",
+		    (long long)config->statement_timeout_ms, (long long)config->lock_timeout_ms, (long long)idle_ms, own);
 	free(own);
 	return db;
 }
@@ -448,6 +452,86 @@ enum db_status
 db_script(struct db *db, const char *sql)
 {
 	return simple(db, sql, "script");
+}
+
+/* Begins a COPY, after which the server is in the state `wanted`. */
+static enum db_status
+copy_begin(struct db *db, enum db_query query, ExecStatusType wanted)
+{
+	enum db_status status = DB_UNAVAILABLE;
+	bool connected;
+	PGresult *result;
+
+	clear_error(db);
+	connected = ensure(db);
+	if (connected) {
+		result = PQexec(db->connection, db_queries[query].sql);
+		status = PQresultStatus(result) == wanted ? DB_OK : take_error(db, result);
+		PQclear(result);
+	}
+	if (status != DB_OK)
+		note_failure(db, status, connected, db_queries[query].name);
+	return status;
+}
+
+/* What became of a COPY whose last byte has gone: the first result says it. */
+static enum db_status
+copy_finish(struct db *db, const char *name)
+{
+	enum db_status status = take_result(db, PQgetResult(db->connection), NULL);
+	PGresult *more;
+
+	while (db->connection != NULL && (more = PQgetResult(db->connection)) != NULL)
+		PQclear(more);
+	if (status != DB_OK)
+		note_failure(db, status, true, name);
+	return status;
+}
+
+enum db_status
+db_copy_out(struct db *db, enum db_query query, int (*take)(void *context, const char *line, size_t n), void *context)
+{
+	enum db_status status = copy_begin(db, query, PGRES_COPY_OUT);
+	bool wanted = true;
+	char *line;
+	int n;
+
+	if (status != DB_OK)
+		return status;
+	while ((n = PQgetCopyData(db->connection, &line, 0)) > 0) {
+		wanted = wanted && take(context, line, (size_t)n) == 0;
+		PQfreemem(line);
+	}
+	return copy_finish(db, db_queries[query].name);
+}
+
+enum db_status
+db_copy_in_begin(struct db *db, enum db_query query)
+{
+	return copy_begin(db, query, PGRES_COPY_IN);
+}
+
+enum db_status
+db_copy_in_put(struct db *db, const char *bytes, size_t n)
+{
+	enum db_status status;
+
+	if (db->connection == NULL)
+		return DB_UNAVAILABLE;
+	if (PQputCopyData(db->connection, bytes, (int)n) == 1)
+		return DB_OK;
+	status = take_error(db, NULL);
+	note_failure(db, status, true, "copy");
+	return status;
+}
+
+enum db_status
+db_copy_in_end(struct db *db, bool good)
+{
+	if (db->connection == NULL)
+		return DB_UNAVAILABLE;
+	PQputCopyEnd(db->connection, good ? NULL : "given up");
+	return copy_finish(db, "copy");
 }
 
 enum db_status

@@ -40,6 +40,7 @@ struct db_config {
 	const char *application_name;
 	int64_t statement_timeout_ms;
 	int64_t lock_timeout_ms;
+	bool foreign; /* another service's, of any age: it is only read, and the timeouts are its own */
 };
 struct db *db_create(const struct db_config *);
 void db_free(struct db *);
@@ -68,6 +69,19 @@ enum db_status db_exec(struct db *, const struct db_stmt *, const struct db_para
 enum db_status db_query(struct db *, enum db_query, const struct db_params *, struct db_result **result);
 /* SQL of several statements without parameters: for migrations. */
 enum db_status db_script(struct db *, const char *sql);
+
+/*
+ * COPY: the rows of a statement "COPY ... TO STDOUT", each with the newline at its end, go to take, which returns
+ * 0, or -1 for no more of them; the line is borrowed. Rows may have come before an error.
+ */
+enum db_status db_copy_out(struct db *, enum db_query, int (*take)(void *context, const char *line, size_t n), void *context);
+/*
+ * A statement "COPY ... FROM STDIN": begin, any number of puts, which may cut lines anywhere, end. Nothing else goes
+ * over the connection meanwhile. A put that fails says why; end comes then, too. With good false nothing is kept.
+ */
+enum db_status db_copy_in_begin(struct db *, enum db_query);
+enum db_status db_copy_in_put(struct db *, const char *bytes, size_t n);
+enum db_status db_copy_in_end(struct db *, bool good);
 
 enum db_status db_begin(struct db *);
 enum db_status db_commit(struct db *);
