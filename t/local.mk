@@ -15,6 +15,7 @@ PERL_TESTS += t/import-django.t
 PERL_TESTS += t/layers.t
 PERL_TESTS += t/lifecycle.t
 PERL_TESTS += t/lists.t
+PERL_TESTS += t/log.t
 PERL_TESTS += t/man-examples.t
 PERL_TESTS += t/nginx.t
 PERL_TESTS += t/openapi.t

@@ -48,7 +48,7 @@ WHERE finished_at IS NULL
     AND fanned_at IS NOT NULL
     AND sent + failed + cancelled >= queued
 RETURNING id, schedule_id, minute, queued, skipped, sent, failed, cancelled,
-    (extract(epoch FROM $1 - created_at) * 1000)::bigint
+    (extract(epoch FROM $1 - created_at) * 1000)::bigint, coalesce(request_id, '')
 
 -- Holds a run that has not begun when its schedule has more than $2 times as many subscriptions for it as the
 -- largest of the last five runs had deliveries, and more than $3. Without a run before there is nothing to expect.

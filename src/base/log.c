@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +18,8 @@
 /* What is kept free for the closing quote, brace and newline. */
 #define LINE_RESERVE 4
 #define REQUEST_ID_SIZE 65
+/* "<30>Nov 23 19:40:00 sbm-senderd[4194304]: " */
+#define SYSLOG_HEAD_SIZE 128
 
 struct line {
 	char text[LINE_SIZE];
@@ -27,6 +32,11 @@ static const char *program = "sbm";
 static enum log_level least_level = LOG_LEVEL_INFO;
 static enum log_format line_format = LOG_FORMAT_LOGFMT;
 static char request_id[REQUEST_ID_SIZE];
+
+static const int severities[LOG_LEVEL_MAX] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+static enum log_target target = LOG_TARGET_STDERR;
+static struct sockaddr_un syslog_address = {.sun_family = AF_UNIX};
+static int syslog_fd = -1;
 
 struct log_field log_errno(void)
 {
@@ -42,6 +52,20 @@ void log_configure(enum log_level least, enum log_format format)
 {
 	least_level = least;
 	line_format = format;
+}
+
+static void syslog_close(void)
+{
+	if (syslog_fd >= 0)
+		close(syslog_fd);
+	syslog_fd = -1;
+}
+
+void log_to(enum log_target to, const char *socket_path)
+{
+	syslog_close();
+	target = to;
+	snprintf(syslog_address.sun_path, sizeof(syslog_address.sun_path), "%s", socket_path);
 }
 
 void log_set_request_id(const char *id)
@@ -165,12 +189,62 @@ static void write_all(const char *text, size_t n)
 	while (done < 0 && errno == EINTR);
 }
 
+static int syslog_connect(void)
+{
+	if (syslog_fd >= 0)
+		return 0;
+	syslog_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (syslog_fd < 0)
+		return -1;
+	if (connect(syslog_fd, (const struct sockaddr *)&syslog_address, sizeof(syslog_address)) == 0)
+		return 0;
+	syslog_close();
+	return -1;
+}
+
+/* The form of syslog(3): priority, local time, program and process in front of the line. */
+static size_t syslog_head(char out[SYSLOG_HEAD_SIZE], enum log_level level)
+{
+	time_t now = time(NULL);
+	char stamp[32];
+	struct tm tm;
+
+	localtime_r(&now, &tm);
+	strftime(stamp, sizeof(stamp), "%b %e %H:%M:%S", &tm);
+	return (size_t)snprintf(out, SYSLOG_HEAD_SIZE, "<%d>%s %.32s[%ld]: ", LOG_DAEMON | severities[level], stamp, program, (long)getpid());
+}
+
+/* -1 when the system's log does not take it now. */
+static int syslog_send(enum log_level level, const struct line *line)
+{
+	char text[SYSLOG_HEAD_SIZE + LINE_SIZE];
+	size_t n = syslog_head(text, level);
+
+	/* Without the newline. */
+	memcpy(text + n, line->text, line->length - 1);
+	n += line->length - 1;
+	/* It may have been started anew since the last line: then its socket is another one. */
+	for (int tries = 0; tries < 2 && syslog_connect() == 0; tries++) {
+		if (send(syslog_fd, text, n, MSG_NOSIGNAL) == (ssize_t)n)
+			return 0;
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return -1;
+		syslog_close();
+	}
+	return -1;
+}
+
+bool log_is_on(enum log_level level)
+{
+	return level <= least_level;
+}
+
 void log_write(enum log_level level, const char *message, const struct log_field *fields)
 {
 	struct line line = {.first = true};
 	int saved_errno = errno;
 
-	if (level > least_level)
+	if (!log_is_on(level))
 		return;
 	if (line_format == LOG_FORMAT_JSON)
 		line_puts(&line, "{");
@@ -186,7 +260,8 @@ void log_write(enum log_level level, const char *message, const struct log_field
 	if (line_format == LOG_FORMAT_JSON)
 		line.text[line.length++] = '}';
 	line.text[line.length++] = '\n';
-	write_all(line.text, line.length);
+	if (target != LOG_TARGET_SYSLOG || syslog_send(level, &line) != 0)
+		write_all(line.text, line.length);
 	errno = saved_errno;
 }
 

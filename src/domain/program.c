@@ -25,6 +25,7 @@ static void take_settings(void)
 {
 	clock_init(setting_str(SETTING_CLOCK_FILE));
 	log_configure((enum log_level)setting_int(SETTING_LOG_LEVEL), (enum log_format)setting_int(SETTING_LOG_FORMAT));
+	log_to((enum log_target)setting_int(SETTING_LOG_TO), setting_str(SETTING_SYSLOG_SOCKET));
 }
 
 int program_reload(void)

@@ -219,11 +219,13 @@ static void fan_out(struct dispatcher *d)
 
 static void log_finished(const struct db_result *result, int row)
 {
+	log_set_request_id(db_text(result, row, 9));
 	log_info("run finished", log_int("run", db_int(result, row, 0)), log_int("schedule", db_int(result, row, 1)),
 		log_str("minute", db_text(result, row, 2)), log_int("queued", db_int(result, row, 3)),
 		log_int("skipped", db_int(result, row, 4)), log_int("sent", db_int(result, row, 5)),
 		log_int("failed", db_int(result, row, 6)), log_int("cancelled", db_int(result, row, 7)),
 		log_int("took_ms", db_int(result, row, 8)));
+	log_set_request_id(NULL);
 }
 
 /* Adds up what the senders appended, and finishes runs. */

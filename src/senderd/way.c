@@ -29,11 +29,27 @@ static const enum calls_service service_calls[SERVICE_MAX] = {
 	[SERVICE_OUTBOUND] = CALLS_OUTBOUND,
 };
 
+/* Reasons may tell what another service answered, which may name people: they stay in the database. */
+static void say_ended(const struct delivery *d)
+{
+	static const char *const words[DELIVERY_OUTCOME_MAX] = {
+		[DELIVERY_OPEN] = "open", [DELIVERY_SENT] = "sent", [DELIVERY_DRY_RUN] = "dry_run", [DELIVERY_FAILED] = "failed",
+		[DELIVERY_NO_RECIPIENT] = "no_recipient", [DELIVERY_CANCELLED] = "cancelled", [DELIVERY_RETRY] = "retry",
+		[DELIVERY_RELEASE] = "release", [DELIVERY_GATED] = "gated",
+	};
+
+	log_set_request_id(d->request_id);
+	log_debug("delivery ended", log_str("delivery", d->id), log_str("subscription", d->subscription_id), log_str("outcome", words[d->outcome]));
+	log_set_request_id(NULL);
+}
+
 static void end(struct way *way, enum delivery_outcome outcome, const char *reason)
 {
 	way->delivery->outcome = outcome;
 	if (reason)
 		delivery_set_reason(way->delivery, reason);
+	if (log_is_on(LOG_LEVEL_DEBUG))
+		say_ended(way->delivery);
 	sender_move(way, WAY_DONE);
 }
 
@@ -80,8 +96,10 @@ static void fail_call(struct way *way, const struct breaker_result *result, cons
 
 	buf_init(&reason, 1024);
 	put_reason(&reason, way->service, answer);
+	log_set_request_id(way->delivery->request_id);
 	log_debug("call failed", log_str("service", service_words[way->service]), log_str("delivery", way->delivery->id),
 		log_int("status", answer->status), log_str("error", answer->error));
+	log_set_request_id(NULL);
 	way->unsure = result->outcome == RETRY_UNSURE;
 	if (result->outcome == RETRY_PERMANENT)
 		fail(way, way->service == SERVICE_IDENTITY ? COUNTER_FAILED_IDENTITY : COUNTER_FAILED_OUTBOUND, buf_text(&reason));
