@@ -2,7 +2,7 @@ include t/unit/local.mk
 # Tests through the front door, each with a stack of its own.
 PERL_TESTS =
 PERL_TESTS += t/backup.t
-PERL_TESTS += t/content.t
+PERL_TESTS += t/content.t t/content-csv.t t/lint.t
 PERL_TESTS += t/ctl.t
 PERL_TESTS += t/db.t
 PERL_TESTS += t/demo.t

@@ -106,6 +106,40 @@ static const struct ctl_option tasks_options[] = {
 	{0},
 };
 
+#define SEPARATOR_OPTION {"separator", "NAME", "of the columns: comma (when not given), semicolon or tab"}
+
+static const struct ctl_option content_export_options[] = {
+	{"message-set", "SET", "only this message set, by its id or short name; may be repeated"},
+	{"lang", "LANG", "only this language; may be repeated"},
+	{"add-lang", "LANG", "rows to be filled in for messages that this language lacks; may be repeated"},
+	SEPARATOR_OPTION,
+	{"bom", NULL, "begin with a byte order mark, by which some spreadsheets know UTF-8"},
+	{"output", "FILE", "write to FILE in place of standard output"},
+	{0},
+};
+
+static const struct ctl_option content_import_options[] = {
+	CTL_OPTION_YES,
+	{"remove", NULL, "remove messages of the sheet's message sets and languages that have no row"},
+	SEPARATOR_OPTION,
+	{"json", NULL, "the list of changes as JSON"},
+	{0},
+};
+
+static const struct ctl_option content_lint_options[] = {
+	{"message-set", "SET", "only findings of this message set, by its id or short name; may be repeated"},
+	{"ignore", "RULE", "no findings of this rule; may be repeated"},
+	{"sms-parts", "N", "most SMS that a text may take; 3 when not given"},
+	{"json", NULL, "as JSON"},
+	{0},
+};
+
+static const struct ctl_option content_clone_options[] = {
+	CTL_OPTION_YES,
+	{"label", "TEXT", "label of the new one; without: the same"},
+	{0},
+};
+
 static const struct ctl_option pause_options[] = {
 	{"reason", "TEXT", "why, for those who look at the status"},
 	{0},
@@ -163,6 +197,13 @@ const struct ctl_command ctl_commands[] = {
 	{"tasks drop", "[ID]...", 0, CTL_OPERANDS_MAX, ctl_tasks_drop, "drop failed tasks; they are not tried again", NULL, tasks_options},
 	{"import-django", "CONNINFO", 1, 1, ctl_import_django, "take over from the original service",
 	 "Makes an empty database equal to that of the original, named by a connection string of libpq.\nOnce begun, it may be killed and run again, and each further run brings what has changed there\nsince. Sending is paused from the beginning on. sbm-takeover(7) has the steps.", import_django_options},
+	{"content export", "", 0, 0, ctl_content_export, "write all messages as a CSV sheet",
+	 "One row for each message, for translators to fill in; sbm-content(5) describes it.", content_export_options},
+	{"content import", "FILE", 1, 1, ctl_content_import, "make the messages as a CSV sheet has them",
+	 "Lists what is new, changed or removed. All of it is written, or nothing; - is standard input.", content_import_options},
+	{"content lint", "", 0, 0, ctl_content_lint, "look for what is wrong with the content, or may be",
+	 "Exit status 1 when anything is found.", content_lint_options},
+	{"content clone", "SET NEW", 2, 2, ctl_content_clone, "make a message set with the messages of another", NULL, content_clone_options},
 	{"pause", "all|schedule ID|messageset ID", 1, 2, ctl_pause, "send no more: nothing at all, or nothing of a schedule or message set",
 	 "Within a second no call begins any more on any daemon; those under way end. What is due, and\nwhat falls due meanwhile, waits.", pause_options},
 	{"resume", "all|schedule ID|messageset ID", 1, 2, ctl_resume, "go on with what was paused", NULL, NULL},

@@ -106,6 +106,10 @@ int ctl_tasks_list(struct ctl *, const struct ctl_args *);
 int ctl_tasks_requeue(struct ctl *, const struct ctl_args *);
 int ctl_tasks_drop(struct ctl *, const struct ctl_args *);
 int ctl_import_django(struct ctl *, const struct ctl_args *);
+int ctl_content_export(struct ctl *, const struct ctl_args *);
+int ctl_content_import(struct ctl *, const struct ctl_args *);
+int ctl_content_lint(struct ctl *, const struct ctl_args *);
+int ctl_content_clone(struct ctl *, const struct ctl_args *);
 int ctl_pause(struct ctl *, const struct ctl_args *);
 int ctl_resume(struct ctl *, const struct ctl_args *);
 

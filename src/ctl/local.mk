@@ -2,9 +2,11 @@ sbin_PROGRAMS += src/sbmctl
 src_sbmctl_SOURCES = \
 	src/ctl/commands.c src/ctl/ctl.h \
 	src/ctl/config.c \
+	src/ctl/content.c \
 	src/ctl/duplicates.c \
 	src/ctl/hold.c \
 	src/ctl/lifecycle.c \
+	src/ctl/lint.c \
 	src/ctl/main.c \
 	src/ctl/messageset.c src/ctl/messageset.h \
 	src/ctl/migrate.c \

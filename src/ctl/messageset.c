@@ -54,3 +54,23 @@ int ctl_active(struct ctl *ctl, int64_t messageset_id, int64_t *count)
 	db_result_free(result);
 	return 0;
 }
+
+int ctl_messagesets(struct ctl *ctl, const struct ctl_args *args, int64_t ids[CTL_OPTIONS_MAX])
+{
+	int count = 0;
+
+	for (int i = 0; i < args->option_count; i++)
+		if (strcmp(args->options[i].name, "message-set") == 0 && ctl_messageset(ctl, args->options[i].value, &ids[count++]))
+			return -1;
+	if (count < CTL_OPTIONS_MAX)
+		ids[count] = 0;
+	return 0;
+}
+
+bool ctl_messageset_is_wanted(const int64_t ids[CTL_OPTIONS_MAX], int64_t id)
+{
+	for (int i = 0; i < CTL_OPTIONS_MAX && ids[i]; i++)
+		if (ids[i] == id)
+			return true;
+	return ids[0] == 0;
+}

@@ -70,6 +70,21 @@ static bool is_space(uint32_t c)
 	    (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
+const char *content_trim(const char *text, size_t *n)
+{
+	const char *s = text, *begin = NULL, *end = text;
+
+	for (uint32_t c; (c = next_character(&s)) != 0; text = s) {
+		if (is_space(c))
+			continue;
+		if (!begin)
+			begin = text;
+		end = s;
+	}
+	*n = begin ? (size_t)(end - begin) : 0;
+	return begin ? begin : text;
+}
+
 bool content_fits_whatsapp(const char *text)
 {
 	int spaces = 0;
@@ -124,11 +139,15 @@ struct content_sms content_count_sms(const char *text)
 {
 	struct content_sms sms = {0};
 	int64_t wide = 0;
-	const char *s = text;
+	const char *s = text, *at = text;
 
-	for (uint32_t c; (c = next_character(&s)) != 0;) {
+	for (uint32_t c; (c = next_character(&s)) != 0; at = s) {
 		int septets = gsm_septets(c);
 
+		if (septets == 0 && !sms.ucs2) {
+			sms.because = at;
+			sms.because_length = (size_t)(s - at);
+		}
 		sms.ucs2 = sms.ucs2 || septets == 0;
 		sms.units += septets;
 		wide += (c > 0xffff) + 1;

@@ -3,6 +3,7 @@
 #include "base/parse.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -578,6 +579,24 @@ json_write(const json_t *value, struct buf *out)
 {
 	/* 17 digits would write 0.1 as 0.10000000000000001 with jansson before 2.14.1. */
 	json_dump_callback(value, put_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+}
+
+bool
+json_has_infinite(const json_t *json)
+{
+	const char *key;
+	json_t *value;
+	size_t i;
+
+	if (json_is_real(json))
+		return fabs(json_real_value(json)) >= DBL_MAX;
+	json_array_foreach (json, i, value)
+		if (json_has_infinite(value))
+			return true;
+	json_object_foreach ((json_t *)(uintptr_t)json, key, value)
+		if (json_has_infinite(value))
+			return true;
+	return false;
 }
 
 const char *

@@ -29,6 +29,8 @@ int json_raw_value(const char *text, size_t n, const char *const *keys, struct b
 
 /* Compact text of a value. */
 void json_write(const json_t *, struct buf *);
+/* Whether it holds a number beyond all doubles (1e400), which is read as the largest of them. */
+bool json_has_infinite(const json_t *);
 /* Name of a value's type as Python has it: dict, list, str, int, float, bool, NoneType. */
 const char *json_python_type(const json_t *);
 

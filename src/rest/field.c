@@ -6,8 +6,6 @@
 #include "rest/python.h"
 
 #include <ctype.h>
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -221,25 +219,6 @@ read_choice(const struct reading *in)
 	return set(in, text);
 }
 
-/* A number beyond all doubles (1e400) is read as the largest of them; the original takes it for infinite. */
-static bool
-has_infinite(const json_t *json)
-{
-	const char *key;
-	json_t *value;
-	size_t i;
-
-	if (json_is_real(json))
-		return fabs(json_real_value(json)) >= DBL_MAX;
-	json_array_foreach(json, i, value)
-		if (has_infinite(value))
-			return true;
-	json_object_foreach((json_t *)(uintptr_t)json, key, value)
-		if (has_infinite(value))
-			return true;
-	return false;
-}
-
 static int
 read_json(const struct reading *in)
 {
@@ -248,7 +227,7 @@ read_json(const struct reading *in)
 	json_t *json;
 
 	if (!in->r->is_form) {
-		if (has_infinite(in->json))
+		if (json_has_infinite(in->json))
 			return refuse(in, "Value must be valid JSON.");
 		text = raw_text(in);
 		SBM_ASSERT(text);
@@ -259,7 +238,7 @@ read_json(const struct reading *in)
 	if (!text || json_read(text, strlen(text), &json, error, sizeof error) != JSON_FINE)
 		return refuse(in, "Value must be valid JSON.");
 	req_own_json(in->r, json);
-	if (has_infinite(json))
+	if (json_has_infinite(json))
 		return refuse(in, "Value must be valid JSON.");
 	in->value->json = json;
 	return set(in, text);

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/parse.h"
+#include "domain/content.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -9,48 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Decodes one character of valid UTF-8; *n is its length. */
-static unsigned
-decode(const char *text, size_t *n)
-{
-	const unsigned char *s = (const unsigned char *)text;
-
-	if (s[0] < 0x80) {
-		*n = 1;
-		return s[0];
-	}
-	if (s[0] < 0xe0) {
-		*n = 2;
-		return (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu);
-	}
-	if (s[0] < 0xf0) {
-		*n = 3;
-		return (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu);
-	}
-	*n = 4;
-	return (s[0] & 0x07u) << 18 | (s[1] & 0x3fu) << 12 | (s[2] & 0x3fu) << 6 | (s[3] & 0x3fu);
-}
-
-static bool
-is_space(unsigned c)
-{
-	return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-	    (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
 char *
 python_strip(struct arena *arena, const char *text)
 {
-	const char *end;
 	size_t n;
+	const char *stripped = content_trim(text, &n);
 
-	while (*text && is_space(decode(text, &n)))
-		text += n;
-	end = text;
-	for (const char *c = text; *c; c += n)
-		if (!is_space(decode(c, &n)))
-			end = c + n;
-	return arena_strndup(arena, text, (size_t)(end - text));
+	return arena_strndup(arena, stripped, n);
 }
 
 /* "d.ddde+XX" of the shortest length that reads back. */

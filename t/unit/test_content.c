@@ -34,6 +34,25 @@ static void check_sms(const char *unit, int times, const char *tail, bool ucs2, 
 	is_int(sms.parts, parts, name);
 }
 
+static void check_trim(const char *text, const char *expected)
+{
+	char got[64];
+	size_t n;
+	const char *trimmed = content_trim(text, &n);
+
+	snprintf(got, sizeof got, "%.*s", (int)n, trimmed);
+	is_str(got, expected, "trimmed");
+}
+
+static void check_because(const char *text, const char *expected)
+{
+	struct content_sms sms = content_count_sms(text);
+	char got[8];
+
+	snprintf(got, sizeof got, "%.*s", (int)sms.because_length, sms.because ? sms.because : "");
+	is_str(got, expected, text);
+}
+
 int main(void)
 {
 	check_special("plain 'text' - \"quoted\"", "");
@@ -59,6 +78,16 @@ int main(void)
 	ok(!content_fits_whatsapp("a\r\v\f\u00a0b"), "four kinds of white space");
 	ok(content_fits_whatsapp("a\u200b\u200b\u200b\u200b\u200bb"), "zero width is no white space");
 	ok(content_fits_whatsapp(""), "empty");
+
+	check_trim("", "");
+	check_trim(" \t\n", "");
+	check_trim("a", "a");
+	check_trim("\u00a0 a \u3000b\u2028\r\n", "a \u3000b");
+	check_trim("\u200ba\u200b", "\u200ba\u200b");
+
+	check_because("plain", "");
+	check_because("€ and é are in it, ê and ë are not", "ê");
+	check_because("🙂ê", "🙂");
 
 	check_sms("", 0, "", false, 0, 0);
 	check_sms("a", 160, "", false, 160, 1);
