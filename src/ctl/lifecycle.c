@@ -195,8 +195,9 @@ static int go_through(struct lifecycle *l)
 	while (status == DB_OK && more)
 		status = take_chunk(l, &more);
 	progress_end(&l->progress);
+	/* Follow-on subscriptions that we make may be looked at, too, and are none of these. */
+	l->all.ready = l->behind.ready;
 	for (int i = 0; i < l->behind.programme->sets_count; i++) {
-		l->all.ready += l->sets[i].ready;
 		l->all.behind += l->sets[i].behind;
 		l->all.messages += l->sets[i].messages;
 	}
@@ -246,8 +247,12 @@ static void tell_done(const struct lifecycle *l)
 
 static void tell(const struct lifecycle *l)
 {
-	fprintf(stderr, "sbmctl: %" PRId64 " of %" PRId64 " ready subscription%s %s behind%s, by %" PRId64 " message%s\n", l->all.behind, l->all.ready,
-	    s(l->all.ready), l->all.behind == 1 ? "is" : "are", l->limit ? " within the limit" : "", l->all.messages, s(l->all.messages));
+	char by[64] = "";
+
+	if (l->all.behind)
+		snprintf(by, sizeof by, ", by %" PRId64 " message%s", l->all.messages, s(l->all.messages));
+	fprintf(stderr, "sbmctl: %" PRId64 " of %" PRId64 " ready subscription%s %s behind%s%s\n", l->all.behind, l->all.ready, s(l->all.ready),
+	    l->all.behind == 1 ? "is" : "are", l->limit ? " within the limit" : "", by);
 	if (l->act)
 		tell_done(l);
 	else if (l->action == ACTION_SEND && l->all.behind)

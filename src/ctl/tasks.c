@@ -139,8 +139,8 @@ static int take_all(struct tasks *t)
 	if (t->drop)
 		fprintf(stderr, "sbmctl: dropped %" PRId64 " failed task%s\n", t->before.taken, t->before.taken == 1 ? "" : "s");
 	else
-		fprintf(stderr, "sbmctl: requeued %" PRId64 " failed task%s as %" PRId64 " deliveries; %" PRId64 " had one under way, %" PRId64 " not ready any more\n",
-		    t->before.taken, t->before.taken == 1 ? "" : "s", t->before.queued, t->before.under_way, t->before.not_ready);
+		fprintf(stderr, "sbmctl: requeued %" PRId64 " failed task%s as %" PRId64 " deliver%s; %" PRId64 " had one under way, %" PRId64 " not ready any more\n",
+		    t->before.taken, t->before.taken == 1 ? "" : "s", t->before.queued, t->before.queued == 1 ? "y" : "ies", t->before.under_way, t->before.not_ready);
 	return status == DB_OK ? CTL_OK : ctl_db_failed(t->ctl, "go through the failed tasks");
 }
 
