@@ -265,8 +265,8 @@ static void add_row(struct table *table, const char *name, const struct takeover
 static bool show(const struct takeover *t, bool compared_only, bool json)
 {
 	static const struct table_column columns[] = {
-		{"what", TABLE_TEXT}, {"original", TABLE_NUMBER}, {"here", TABLE_NUMBER}, {"put_aside", TABLE_NUMBER}, {"added", TABLE_NUMBER}, {"changed", TABLE_NUMBER},
-		{"removed", TABLE_NUMBER}, {"checksum_original", TABLE_NUMBER}, {"checksum_here", TABLE_NUMBER}, {"equal", TABLE_BOOL}, {0}
+		{"what", TABLE_TEXT}, {"original", TABLE_NUMBER}, {"here", TABLE_NUMBER}, {"aside", TABLE_NUMBER}, {"added", TABLE_NUMBER}, {"changed", TABLE_NUMBER},
+		{"removed", TABLE_NUMBER}, {"sum_original", TABLE_TEXT}, {"sum_here", TABLE_TEXT}, {"equal", TABLE_BOOL}, {0}
 	};
 	struct table table;
 	bool equal = true;
@@ -333,7 +333,7 @@ static int tell_rest(struct takeover *t)
 	if (missing < 0 || read_numbers(t->ctl, DB_Q_TAKEOVER_ASIDE_COUNT, &refused, &deleted) || read_numbers(t->ctl, DB_Q_TAKEOVER_IN_PROCESS, &in_process, NULL))
 		return CTL_FAILED;
 	if (in_process)
-		fprintf(stderr, "%" PRId64 " subscriptions are in the midst of a send (process_status 1): their message may be out or not, and they get none until they are set to 0\n", in_process);
+		fprintf(stderr, "%" PRId64 " subscriptions are in the midst of a send (process_status 1): their message may be out or not, and they get none until sbmctl subscriptions reset\n", in_process);
 	if (deleted)
 		fprintf(stderr, "%" PRId64 " rows of earlier passes were removed; the table takeover_aside keeps them\n", deleted);
 	if (refused)

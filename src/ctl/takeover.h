@@ -22,7 +22,7 @@ struct ctl;
 struct takeover_count {
 	int64_t there;              /* rows at the original */
 	int64_t here, aside;        /* rows here, and rows that had no place here */
-	char sum_there[48], sum_here[48];
+	char sum_there[16], sum_here[16];
 	int64_t added, changed, removed;
 	bool equal;
 };

@@ -13,6 +13,8 @@
 
 /* Rows that are told one by one on standard error. */
 #define TOLD_MAX 20
+/* The checksum of no rows: the first digits of the MD5 of "0". */
+#define SUM_OF_NONE "cfcd208495d5"
 /* No statement. */
 #define NONE DB_Q_MAX
 
@@ -494,7 +496,7 @@ static int sum_there(struct takeover *t, const struct takeover_entity *entity, s
 	struct db_result *result = NULL;
 	bool there;
 
-	snprintf(count->sum_there, sizeof(count->sum_there), "0");
+	snprintf(count->sum_there, sizeof(count->sum_there), "%s", SUM_OF_NONE);
 	if (is_there(t, entity, &there))
 		return CTL_FAILED;
 	if (!there)
