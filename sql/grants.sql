@@ -21,7 +21,8 @@ DECLARE
             "measurement": "SELECT",
             "measurement_turn": "",
             "run": "SELECT, INSERT, UPDATE",
-            "sender_rate": "SELECT"
+            "sender_rate": "SELECT",
+            "service": "SELECT"
         },
         "sbm_senderd": {
             "schema_migration": "SELECT",
@@ -34,7 +35,8 @@ DECLARE
             "hold": "SELECT, INSERT, UPDATE",
             "delivery": "SELECT, INSERT",
             "guard": "SELECT, UPDATE",
-            "run": "SELECT, INSERT, UPDATE"
+            "run": "SELECT, INSERT, UPDATE",
+            "service": "SELECT, UPDATE"
         },
         "sbm_read": {
             "api_user": "SELECT (id, username, email, is_active, is_staff, permissions, created_at)",

@@ -125,7 +125,7 @@ my %SLOW = (slow_store => [identity => 1100], slow_sender => [outbound => 400]);
 my @CASES = (
 	[qr/^api\.insert/ => 'register', 4], [qr/^api\./ => 'ask', 1],
 	[qr/^dispatcher\.tick/ => 'tick', 1], [qr/judged/ => 'judge', 1], [qr/^dispatcher\.gates/ => 'gate', 1], [qr/^dispatcher\.fan/ => 'run', 2],
-	[qr/refreshed/ => 'slow_store', 1], [qr/renewed/ => 'slow_sender', 1], [qr/^sender\.log/ => 'log', 2],
+	[qr/told/ => 'run', 1], [qr/refreshed/ => 'slow_store', 1], [qr/renewed/ => 'slow_sender', 1], [qr/^sender\.log/ => 'log', 2],
 	[qr/^sender\.(?:ask|post|answer)/ => 'run', 57], [qr/^sender\./ => 'run', 2],
 	[qr/months/ => 'months', 1], [qr/behind/ => 'behind', 1], [qr/estimate/ => 'estimate', 1], [qr/^keeper/ => 'requeue', 1],
 	[qr/^syncer/ => 'sync', 1], [qr/^/ => 'run', 1],

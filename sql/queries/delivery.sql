@@ -385,6 +385,7 @@ SET lease_until = NULL,
     gate = ($7::text[])[width_bucket(subscription_id, $1::uuid[])],
     gated_due_at = CASE WHEN ($7::text[])[width_bucket(subscription_id, $1::uuid[])] IS NOT NULL THEN due_at END,
     tries = tries + ($5::smallint[])[width_bucket(subscription_id, $1::uuid[])],
+    tried_at = CASE WHEN ($4::bigint[])[width_bucket(subscription_id, $1::uuid[])] > 0 THEN now() ELSE tried_at END,
     last_error = coalesce(nullif(($6::text[])[width_bucket(subscription_id, $1::uuid[])], ''), last_error)
 WHERE subscription_id = ANY ($1::uuid[])
     AND id = ($2::bigint[])[width_bucket(subscription_id, $1::uuid[])]

@@ -99,12 +99,18 @@ void breaker_cancel(struct breaker *breaker, struct breaker_ticket ticket)
 		breaker->probe_out = false;
 }
 
-bool breaker_charges(const struct breaker *breaker, struct breaker_ticket ticket, bool charged_before, int64_t now)
+void breaker_hear(struct breaker *breaker, int64_t answered)
+{
+	if (breaker->last_answer < answered)
+		breaker->last_answer = answered;
+}
+
+bool breaker_charges(const struct breaker *breaker, struct breaker_ticket ticket, int64_t tried, int64_t now)
 {
 	if (ticket.probe || ticket.generation != breaker->generation)
 		return false;
-	if (charged_before)
-		return true;
+	if (tried != BREAKER_FIRST_TRY)
+		return breaker->last_answer > tried;
 	return breaker->streak < BREAKER_DOUBT && breaker->last_answer >= 0 && now - breaker->last_answer <= BREAKER_MEMORY_MS;
 }
 

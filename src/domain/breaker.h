@@ -20,9 +20,10 @@
  * the streak: those that have were seen to fail while others passed, and say nothing about the service.
  *
  * Whether a failure uses up a try is asked when it is written back, so that what happened meanwhile counts:
- * yes, when the breaker has not opened since, and others pass: the streak is short (under BREAKER_DOUBT) and
- * an answer came within BREAKER_MEMORY_MS, or the delivery has used up tries before.  A delivery that is
- * not charged is tried again all the same, after its wait.
+ * yes, when the breaker has not opened since, and others pass.  For the first try, that is: the streak is short
+ * (under BREAKER_DOUBT) and an answer came within BREAKER_MEMORY_MS.  For a further one: an answer came since the
+ * try before, here or in another process (breaker_hear); else the service may be out, and nobody but this delivery
+ * is there to notice.  A delivery that is not charged is tried again all the same, after its wait.
  */
 #define BREAKER_STREAK 10
 #define BREAKER_DOUBT 3
@@ -35,7 +36,7 @@ struct breaker {
 	uint32_t generation;  /* goes up at each opening and closing; never 0 */
 	bool probe_out;       /* the one call of BREAKER_PROBING is under way */
 	int streak;
-	int64_t last_answer;  /* when it was last seen to work; -1 never */
+	int64_t last_answer;  /* when it was last seen to work, here or elsewhere; -1 never */
 	int64_t open_until;
 	int64_t wait_ms;      /* of the last opening in a row; 0 when closed */
 	int64_t opened_at;    /* of the first opening in a row, for the log */
@@ -69,8 +70,14 @@ struct breaker_result {
 /* Returns true when this changed the state, so that the caller logs it. */
 bool breaker_report(struct breaker *, const struct breaker_config *, struct breaker_ticket, const struct breaker_result *, int64_t now);
 void breaker_cancel(struct breaker *, struct breaker_ticket);
-/* Whether a RETRY_UNSURE that was reported uses up a try. Ask at write-back. */
-bool breaker_charges(const struct breaker *, struct breaker_ticket, bool charged_before, int64_t now);
+/* Another process had an answer then. */
+void breaker_hear(struct breaker *, int64_t answered);
+/*
+ * Whether a RETRY_UNSURE that was reported uses up a try. Ask at write-back. tried: when the try before ended, if
+ * the delivery has used up tries; else BREAKER_FIRST_TRY.
+ */
+#define BREAKER_FIRST_TRY INT64_C(-1)
+bool breaker_charges(const struct breaker *, struct breaker_ticket, int64_t tried, int64_t now);
 /* "closed", "open", "probing". */
 const char *breaker_state_name(const struct breaker *);
 

@@ -34,11 +34,25 @@ enum retry_outcome retry_classify(enum fetch_outcome outcome, long status)
 	return classify_status(status);
 }
 
+static int64_t take_jitter(int64_t wait, uint32_t random)
+{
+	return wait - (int64_t)((uint64_t)wait / 2 * random >> 32);
+}
+
 int64_t retry_wait_ms(int tries, int64_t base_ms, int64_t max_ms, uint32_t random)
 {
 	int64_t wait = base_ms < max_ms ? base_ms : max_ms;
 
 	for (int i = 1; i < tries && wait < max_ms; i++)
 		wait = wait > max_ms / 2 ? max_ms : wait * 2;
-	return wait - (int64_t)((uint64_t)wait / 2 * random >> 32);
+	return take_jitter(wait, random);
+}
+
+int64_t retry_wait_longer_ms(int64_t waited_ms, int64_t base_ms, int64_t max_ms, uint32_t random)
+{
+	int64_t wait = waited_ms > max_ms / 2 ? max_ms : waited_ms * 2;
+
+	if (wait < base_ms)
+		wait = base_ms < max_ms ? base_ms : max_ms;
+	return take_jitter(wait, random);
 }

@@ -25,5 +25,7 @@ enum retry_outcome retry_classify(enum fetch_outcome, long status);
  * half is taken away (`random`: any 32 random bits). tries: how many failed so far, from 1.
  */
 int64_t retry_wait_ms(int tries, int64_t base_ms, int64_t max_ms, uint32_t random);
+/* The same where tries are not counted: twice what was waited for the last one. */
+int64_t retry_wait_longer_ms(int64_t waited_ms, int64_t base_ms, int64_t max_ms, uint32_t random);
 
 #endif

@@ -3,6 +3,7 @@ src_sbm_senderd_SOURCES = \
 	src/senderd/addresses.c src/senderd/addresses.h \
 	src/senderd/calls.c src/senderd/calls.h \
 	src/senderd/dispatcher.c src/senderd/dispatcher.h \
+	src/senderd/evidence.c src/senderd/evidence.h \
 	src/senderd/keeper.c src/senderd/keeper.h \
 	src/senderd/main.c \
 	src/senderd/meter.c src/senderd/meter.h \

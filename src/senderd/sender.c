@@ -12,6 +12,7 @@
 #include "base/settings.h"
 #include "domain/payload.h"
 #include "senderd/addresses.h"
+#include "senderd/evidence.h"
 #include "senderd/outlog.h"
 #include "senderd/wake.h"
 #include "senderd/watch.h"
@@ -559,9 +560,12 @@ static void exchange(struct sender *sender, bool with_claim)
 	struct claim new = {0};
 	bool released;
 	int count;
-	struct delivery **done = collect_done(sender, &count, &released);
-	enum db_status status = transact_again(sender, done, count, with_claim ? &new : NULL);
+	struct delivery **done;
+	enum db_status status;
 
+	evidence_weigh(sender);
+	done = collect_done(sender, &count, &released);
+	status = transact_again(sender, done, count, with_claim ? &new : NULL);
 	if (status != DB_OK && !is_passing(status) && count > 0) {
 		status = write_halves(sender, done, count);
 		with_claim = false;
@@ -709,6 +713,8 @@ static bool step(struct sender *sender)
 	/* Nothing more is sent while its result could not be written down. */
 	if (now < sender->db_again_ms)
 		return false;
+	if (!sender->db_wait_ms)
+		evidence_tell(sender, now);
 	if (!sender->db_wait_ms)
 		refresh(sender, now);
 	if (!sender->db_wait_ms)

@@ -37,6 +37,7 @@ struct way {
 	struct breaker_ticket ticket;
 	int64_t leased_ms; /* when it was claimed, if what it holds was read later; else 0 */
 	size_t failure; /* what a failed one counts as: of enum counter; 0: nothing was wrong with it but its result */
+	int64_t tried_ms; /* when the try before ended, if it has used up tries; INT64_MAX: nobody knows */
 	bool unsure; /* whether the failure of its last call uses up a try is asked at write-back */
 	int64_t slot_ms; /* not sent before, so that rates are kept; 0: there are none */
 };
@@ -69,6 +70,7 @@ struct sender {
 	struct address_cache *addresses; /* NULL when there is none */
 	struct breaker breakers[SERVICE_MAX];
 	int64_t calls[SERVICE_MAX]; /* under way */
+	int64_t told_ms, told_answer[SERVICE_MAX]; /* when, and of which answers the other processes were told */
 
 	struct way_list lists[WAY_STATE_MAX];
 	int64_t counts[WAY_STATE_MAX];
@@ -97,6 +99,9 @@ int sender_run(int index);
 void sender_move(struct way *, enum way_state);
 
 /* way.c */
+
+/* "identity store", "message sender": in logs, reasons and the database. */
+const char *way_service_word(enum service);
 
 /* Moves all on that may move: starts calls while there are slots and the services are well. */
 void way_pump(struct sender *);

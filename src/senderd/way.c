@@ -43,6 +43,11 @@ static void say_ended(const struct delivery *d)
 	log_set_request_id(NULL);
 }
 
+const char *way_service_word(enum service service)
+{
+	return service_words[service];
+}
+
 static void end(struct way *way, enum delivery_outcome outcome, const char *reason)
 {
 	way->delivery->outcome = outcome;
@@ -536,12 +541,13 @@ void way_settle(struct way *way)
 	struct sender *sender = way->sender;
 	const struct sender_config *config = &sender->config;
 	struct delivery *d = way->delivery;
-	int64_t tries = d->tries + 1;
+	int64_t tries = d->tries + 1, now = clock_monotonic_ms();
+	int64_t tried = d->tries > 0 ? way->tried_ms : BREAKER_FIRST_TRY;
 
 	if (!way->unsure)
 		return;
 	way->unsure = false;
-	d->charged = breaker_charges(&sender->breakers[way->service], way->ticket, d->tries > 0, clock_monotonic_ms());
+	d->charged = breaker_charges(&sender->breakers[way->service], way->ticket, tried, now);
 	if (!d->charged && sender->breakers[way->service].state != BREAKER_CLOSED)
 		return;
 	if (d->charged && tries >= config->tries) {
@@ -550,7 +556,10 @@ void way_settle(struct way *way)
 		return;
 	}
 	d->outcome = DELIVERY_RETRY;
-	d->delay_ms = retry_wait_ms((int)tries, config->retry_base_ms, config->retry_max_ms, (uint32_t)random());
+	if (d->charged || d->tries == 0)
+		d->delay_ms = retry_wait_ms((int)tries, config->retry_base_ms, config->retry_max_ms, (uint32_t)random());
+	else
+		d->delay_ms = retry_wait_longer_ms(tried < now ? now - tried : 0, config->retry_base_ms, config->retry_max_ms, (uint32_t)random());
 }
 
 void way_free(struct way *way)

@@ -54,6 +54,11 @@ static void test_wait(void)
 	is_int(retry_wait_ms(0, 2000, 900000, 0), 2000, "none charged yet");
 	is_int(retry_wait_ms(5, 2000, 1000, 0), 1000, "base over max");
 	is_int(retry_wait_ms(100, INT64_C(86400000), INT64_C(86400000), 0), INT64_C(86400000), "no overflow");
+	is_int(retry_wait_longer_ms(3000, 2000, 900000, 0), 6000, "twice as long");
+	is_int(retry_wait_longer_ms(500, 2000, 900000, 0), 2000, "at least base");
+	is_int(retry_wait_longer_ms(500, 2000, 1000, 0), 1000, "base over max");
+	is_int(retry_wait_longer_ms(INT64_MAX, 2000, 900000, 0), 900000, "at most max");
+	is_int(retry_wait_longer_ms(4000, 2000, 900000, UINT32_MAX / 2 + 1), 6000, "with jitter");
 	is_int(retry_wait_ms(1, 2000, 900000, UINT32_MAX), 1001, "jitter takes away up to a half");
 	is_int(retry_wait_ms(1, 2000, 900000, UINT32_MAX / 2 + 1), 1500, "half the jitter");
 }
@@ -86,8 +91,8 @@ static void test_outage_at_once(void)
 	ok(!breaker_start(&b, now + 999, &other), "no call before that");
 	ok(!breaker_report(&b, &config, old, &done, now + 10), "an older call's success is no news");
 	is_str(breaker_state_name(&b), "open", "and changes nothing");
-	ok(!breaker_charges(&b, old, false, now), "what was under way is not charged");
-	ok(!breaker_charges(&b, old, true, now), "whoever it was");
+	ok(!breaker_charges(&b, old, BREAKER_FIRST_TRY, now), "what was under way is not charged");
+	ok(!breaker_charges(&b, old, 4000, now), "whoever it was");
 	now += 1000;
 	ok(breaker_start(&b, now, &probe), "then one probe goes out");
 	is_str(breaker_state_name(&b), "probing", "probing");
@@ -96,7 +101,7 @@ static void test_outage_at_once(void)
 	for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
 		ok(breaker_report(&b, &config, probe, &refused, now), "a failed probe opens it again");
 		is_int(breaker_wait_ms(&b, now), waits[i], "for twice as long, at most probe_max");
-		ok(!breaker_charges(&b, probe, false, now), "a probe is never charged");
+		ok(!breaker_charges(&b, probe, BREAKER_FIRST_TRY, now), "a probe is never charged");
 		now += waits[i];
 		ok(breaker_start(&b, now, &probe), "next probe");
 	}
@@ -142,7 +147,7 @@ static void test_all_fail(void)
 		ok(call(&b, RETRY_UNSURE, false, -1, 20), "failure");
 	}
 	is_str(breaker_state_name(&b), "open", "500 for all opens it");
-	ok(!breaker_charges(&b, first, false, 200), "and none of them is charged");
+	ok(!breaker_charges(&b, first, BREAKER_FIRST_TRY, 200), "and none of them is charged");
 }
 
 static void test_few_fail_in_an_outage(void)
@@ -158,7 +163,7 @@ static void test_few_fail_in_an_outage(void)
 		breaker_report(&b, &config, t[i], &failed, 10);
 	}
 	for (int i = 0; i < BREAKER_DOUBT; i++)
-		ok(!breaker_charges(&b, t[i], false, 200), "some in a row are not charged");
+		ok(!breaker_charges(&b, t[i], BREAKER_FIRST_TRY, 200), "some in a row are not charged");
 	for (int i = 0; i < BREAKER_STREAK - BREAKER_DOUBT; i++)
 		call(&b, RETRY_UNSURE, false, -1, 2000 + i);
 	is_str(breaker_state_name(&b), "open", "and open it when they are tried again");
@@ -173,20 +178,26 @@ static void test_one_bad(void)
 	breaker_init(&b);
 	breaker_start(&b, 0, &bad);
 	breaker_report(&b, &config, bad, &failed, 0);
-	ok(!breaker_charges(&b, bad, false, 0), "nothing is known of the service: not charged");
+	ok(!breaker_charges(&b, bad, BREAKER_FIRST_TRY, 0), "nothing is known of the service: not charged");
 	call(&b, RETRY_DONE, false, -1, 100);
-	ok(breaker_charges(&b, bad, false, 200), "others pass: charged");
+	ok(breaker_charges(&b, bad, BREAKER_FIRST_TRY, 200), "others pass: charged");
 	for (int i = 0; i < 50; i++) {
 		breaker_start(&b, 1000000 + i, &bad);
 		breaker_report(&b, &config, bad, &again, 1000000 + i);
 	}
 	is_str(breaker_state_name(&b), "closed", "a delivery that was charged says nothing about the service");
-	ok(breaker_charges(&b, bad, true, 1000100), "and is charged until its end, alone as it is");
+	ok(!breaker_charges(&b, bad, 1000, 1000100), "alone, it is not charged again: the service may be out since");
+	breaker_hear(&b, 900);
+	ok(!breaker_charges(&b, bad, 1000, 1000100), "nor for an answer before its last try");
+	breaker_hear(&b, 1001);
+	ok(breaker_charges(&b, bad, 1000, 1000100), "but once another process had an answer since");
+	breaker_hear(&b, 500);
+	ok(breaker_charges(&b, bad, 1000, 1000100), "older news changes nothing");
 	breaker_start(&b, 2000000, &bad);
 	breaker_report(&b, &config, bad, &failed, 2000000);
-	ok(!breaker_charges(&b, bad, false, 2000000), "an answer long ago is none");
+	ok(!breaker_charges(&b, bad, BREAKER_FIRST_TRY, 2000000), "an answer long ago is none");
 	call(&b, RETRY_PERMANENT, false, -1, 2000001);
-	ok(breaker_charges(&b, bad, false, 2000002), "400 for another is an answer");
+	ok(breaker_charges(&b, bad, BREAKER_FIRST_TRY, 2000002), "400 for another is an answer");
 }
 
 /* A sink that fails one call in ten at random: how often does it open, and how many failures are charged? */
@@ -207,7 +218,7 @@ static void test_one_in_ten(void)
 		if (result.outcome != RETRY_UNSURE)
 			continue;
 		failures++;
-		charged += breaker_charges(&b, ticket, false, i);
+		charged += breaker_charges(&b, ticket, BREAKER_FIRST_TRY, i);
 	}
 	is_int((int64_t)b.openings, 0, "one in ten: never opens");
 	ok(charged > failures * 98 / 100, "and the failures are charged");
@@ -218,7 +229,7 @@ static void test_long_outage(void)
 {
 	enum { N = 200, CONCURRENCY = 16 };
 	struct breaker b;
-	static int64_t due[N];
+	static int64_t due[N], tried[N];
 	static int tries[N], sent[N];
 	int64_t calls = 0, most = 0, repeated = 0;
 
@@ -239,7 +250,8 @@ static void test_long_outage(void)
 			repeated += !out && sent[which[i]]++ > 0;
 		}
 		for (int i = 0; out && i < n; i++) {
-			tries[which[i]] += breaker_charges(&b, tickets[i], tries[which[i]] > 0, now);
+			tries[which[i]] += breaker_charges(&b, tickets[i], tries[which[i]] ? tried[which[i]] : BREAKER_FIRST_TRY, now);
+			tried[which[i]] = now;
 			due[which[i]] = now + retry_wait_ms(tries[which[i]], 2000, 900000, (uint32_t)rand());
 		}
 	}
@@ -250,6 +262,36 @@ static void test_long_outage(void)
 	is_int(most, 0, "an hour's outage uses up no try");
 	is_int(repeated, 0, "and each is sent once in the end");
 	ok(calls < N + 100, "with few probes");
+}
+
+/* One that others have passed by once, and then hours of 500 for it, alone: how many tries does that use up? */
+static void test_lonely_in_an_outage(void)
+{
+	struct breaker b;
+	int64_t now = 0, tried = BREAKER_FIRST_TRY, due = 0;
+	int tries = 0, calls = 0;
+
+	breaker_init(&b);
+	call(&b, RETRY_DONE, false, -1, now);
+	for (; now < 6 * 3600 * 1000; now = due) {
+		struct breaker_ticket ticket;
+		struct breaker_result result = {RETRY_UNSURE, tries > 0, -1};
+		bool charged;
+
+		if (!breaker_start(&b, now, &ticket)) {
+			due = b.open_until;
+			continue;
+		}
+		calls++;
+		breaker_report(&b, &config, ticket, &result, now);
+		charged = breaker_charges(&b, ticket, tries ? tried : BREAKER_FIRST_TRY, now);
+		due = now + (charged || !tries ? retry_wait_ms(tries + 1, 2000, 900000, (uint32_t)rand())
+			: retry_wait_longer_ms(now - tried, 2000, 900000, (uint32_t)rand()));
+		tries += charged;
+		tried = now;
+	}
+	is_int(tries, 1, "no more than the one it had");
+	ok(calls > 20 && calls < 80, "and it is tried at growing intervals");
 }
 
 int main(void)
@@ -263,5 +305,6 @@ int main(void)
 	test_one_bad();
 	test_one_in_ten();
 	test_long_outage();
+	test_lonely_in_an_outage();
 	return tap_done();
 }
