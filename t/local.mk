@@ -51,5 +51,7 @@ include t/fuzz/local.mk
 include t/bench/local.mk
 EXTRA_DIST += t/README
 # Of t/stack.
-clean-local:
+clean-local: clusters-clean
+clusters-clean:
 	rm -rf clusters
+.PHONY: clusters-clean
