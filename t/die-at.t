@@ -3,7 +3,7 @@
 # daemon. Afterwards nothing is lost, only what was in the hands of a sender process that died comes twice, under the
 # key of the first, and what holds always holds.
 #
-# Each boundary has one death here; SBM_TEST_MANY=3 gives it all three.
+# Each boundary has one death here; SBM_TEST_MANY=3 gives it all three. Names of boundaries as arguments: only those.
 use strict;
 use warnings;
 use HTTP::Tiny;
@@ -229,6 +229,8 @@ for my $name (@names) {
 	my $first = $n++;
 	for (1 .. $ENV{SBM_TEST_MANY} || 1) {
 		my $who = $WHO[$first++ % @WHO];
+		# A daemon that is gone before it has started would only show that a stack does not start.
+		$who = 'process' if $name =~ /^meter|months|state-file|\.marked/;
 		subtest "$name, $who" => sub { die_at($name, $who) };
 	}
 }

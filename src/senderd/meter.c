@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
@@ -85,6 +86,7 @@ static enum db_status store_row(struct db *db, const char *daemon, const uint64_
 	db_param_text(&params, buf_text(&names));
 	db_param_text(&params, buf_text(&totals));
 	status = db_query(db, DB_Q_DAEMON_TOTAL_STORE, &params, &result);
+	boundary_pass(BOUNDARY_METER_STORED);
 	*stored = status == DB_OK && db_affected(result) == 1;
 	db_result_free(result);
 	buf_fini(&names);
@@ -130,9 +132,13 @@ static enum db_status fold(struct db *db, const char *id)
 	status = db_query(db, DB_Q_DAEMON_TOTAL_LOCK, NULL, NULL);
 	if (status == DB_OK)
 		status = db_query(db, DB_Q_DAEMON_TOTAL_FOLD, &params, NULL);
-	if (status == DB_OK)
-		return db_commit(db);
-	db_rollback(db);
+	if (status != DB_OK) {
+		db_rollback(db);
+		return status;
+	}
+	boundary_pass(BOUNDARY_METER_FOLD);
+	status = db_commit(db);
+	boundary_pass(BOUNDARY_METER_FOLDED);
 	return status;
 }
 
@@ -203,6 +209,7 @@ static int64_t tend(struct db *db, const struct task *task)
 		return interval;
 	if (task->measure(db) != DB_OK)
 		counter_add(COUNTER_COUNTS_FAILED, 1);
+	boundary_pass(BOUNDARY_METER_MEASURED);
 	took = clock_monotonic_ms() - began;
 	interval = interval - took > REST * took ? interval - took : REST * took;
 	set_turn(db, DB_Q_MEASUREMENT_TURN_END, task->name, interval, &ours);

@@ -1,6 +1,7 @@
 #include "senderd/watch.h"
 
 #include "base/assert.h"
+#include "base/boundary.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -102,6 +103,7 @@ static void write_file(struct watch *watch)
 		return;
 	guard_format(&watch->seen, text);
 	if (replace_file(path, text) == 0) {
+		boundary_pass(BOUNDARY_DISPATCHER_STATE_FILE);
 		watch->unwritten = false;
 		return;
 	}
@@ -186,6 +188,7 @@ static enum db_status set_mark(struct watch *watch, struct db *db)
 	status = guard_next(db, sent, watch_mark(), &done);
 	if (status != DB_OK || !done)
 		return status;
+	boundary_pass(BOUNDARY_DISPATCHER_MARKED);
 	atomic_fetch_sub(&shared->sent, sent);
 	return look(watch, db);
 }
