@@ -161,9 +161,9 @@ static struct delivery *delivery_read(const struct db_result *result, int row)
 	d->id = take(result, row, C_ID, &at);
 	d->subscription_id = take(result, row, C_SUBSCRIPTION_ID, &at);
 	d->request_id = take(result, row, C_REQUEST_ID, &at);
-	d->run_id = take(result, row, C_RUN_ID, &at);
-	d->resend_request_id = take(result, row, C_RESEND_REQUEST_ID, &at);
-	d->created_at = take(result, row, C_CREATED_AT, &at);
+	d->run_id = db_int(result, row, C_RUN_ID);
+	d->resend_request_id = db_int(result, row, C_RESEND_REQUEST_ID);
+	d->created_at = db_time(result, row, C_CREATED_AT);
 	d->has_subscription = db_bool(result, row, C_HAS_SUBSCRIPTION);
 	d->active = db_bool(result, row, C_ACTIVE);
 	d->completed = db_bool(result, row, C_COMPLETED);
@@ -223,37 +223,33 @@ enum db_status queue_claim(struct db *db, const struct queue_stmt *stmt, int64_t
 	return DB_OK;
 }
 
-/* Array parameters of one statement. */
-#define ARRAYS_MAX 16
-#define ARRAY_BYTES ((size_t)64 << 20)
-struct arrays {
-	struct buf column[ARRAYS_MAX];
+/* Lists that are parameters of one statement. */
+#define LISTS_MAX 16
+#define LIST_BYTES ((size_t)64 << 20)
+struct lists {
+	struct db_list column[LISTS_MAX];
 	int count;
 };
 
-static void arrays_init(struct arrays *arrays, int count)
+static void lists_init(struct lists *lists, const enum db_type *types, int count)
 {
-	arrays->count = count;
-	for (int i = 0; i < count; i++) {
-		buf_init(&arrays->column[i], ARRAY_BYTES);
-		db_array_begin(&arrays->column[i]);
-	}
+	SBM_ASSERT(count <= LISTS_MAX);
+	lists->count = count;
+	for (int i = 0; i < count; i++)
+		db_list_init(&lists->column[i], types[i], LIST_BYTES);
 }
 
 /* Adds them to the parameters, which borrow them. */
-static void arrays_end(struct arrays *arrays, struct db_params *params)
+static void lists_end(struct lists *lists, struct db_params *params)
 {
-	for (int i = 0; i < arrays->count; i++) {
-		db_array_end(&arrays->column[i]);
-		SBM_ASSERT(!arrays->column[i].overflow);
-		db_param_text(params, buf_text(&arrays->column[i]));
-	}
+	for (int i = 0; i < lists->count; i++)
+		SBM_ASSERT(db_param_list(params, &lists->column[i]));
 }
 
-static void arrays_fini(struct arrays *arrays)
+static void lists_fini(struct lists *lists)
 {
-	for (int i = 0; i < arrays->count; i++)
-		buf_fini(&arrays->column[i]);
+	for (int i = 0; i < lists->count; i++)
+		db_list_fini(&lists->column[i]);
 }
 
 static bool is_end(const struct delivery *d)
@@ -303,12 +299,16 @@ static struct list list_make(struct delivery *const *deliveries, int count)
 	return list;
 }
 
-static void put_claims(struct arrays *arrays, const struct list *list)
+/* What says of deliveries that they are ours. */
+#define CLAIM_COLUMNS 3
+static const enum db_type claim_types[CLAIM_COLUMNS] = {DB_TYPE_UUID, DB_TYPE_BIGINT, DB_TYPE_INTEGER};
+
+static void put_claims(struct lists *lists, const struct list *list)
 {
 	for (int i = 0; i < list->count; i++) {
-		db_array_put(&arrays->column[0], list->all[i]->subscription_id);
-		db_array_put_int(&arrays->column[1], list->all[i]->queue_id);
-		db_array_put_int(&arrays->column[2], list->all[i]->attempt);
+		db_list_put(&lists->column[0], list->all[i]->subscription_id);
+		db_list_put_int(&lists->column[1], list->all[i]->queue_id);
+		db_list_put_int(&lists->column[2], list->all[i]->attempt);
 	}
 }
 
@@ -342,137 +342,138 @@ static enum db_status take_out(struct db *db, struct list *list)
 {
 	struct db_result *result = NULL;
 	struct db_params params;
-	struct arrays arrays;
+	struct lists lists;
 	enum db_status status;
 
-	arrays_init(&arrays, 3);
-	put_claims(&arrays, list);
+	lists_init(&lists, claim_types, CLAIM_COLUMNS);
+	put_claims(&lists, list);
 	db_params_init(&params);
-	arrays_end(&arrays, &params);
+	lists_end(&lists, &params);
 	status = db_query(db, DB_Q_DELIVERY_TAKE_OUT, &params, &result);
 	if (status == DB_OK)
 		keep_ours(list, result);
 	db_result_free(result);
-	arrays_fini(&arrays);
+	lists_fini(&lists);
 	return status;
 }
 
 /* Lists of subscriptions that the end statement changes, each in its own way. */
 enum { MOVING, MOVING_SET, MOVING_SEQUENCE, ENDING, FOLLOWED, UNREACHABLE, PREPENDED, PREPENDED_TEXT, CHANGES };
+static const enum db_type change_types[CHANGES] = {DB_TYPE_UUID, DB_TYPE_INTEGER, DB_TYPE_INTEGER, DB_TYPE_UUID, DB_TYPE_UUID, DB_TYPE_UUID, DB_TYPE_UUID, DB_TYPE_TEXT};
 
 /* Finds which subscriptions were sent their last message. */
-static enum db_status find_endings(struct db *db, const struct list *list, struct arrays *changes)
+static enum db_status find_endings(struct db *db, const struct list *list, struct lists *changes)
 {
+	static const enum db_type types[] = {DB_TYPE_UUID, DB_TYPE_INTEGER, DB_TYPE_TEXT, DB_TYPE_INTEGER};
 	struct db_result *result = NULL;
 	struct db_params params;
-	struct arrays arrays;
+	struct lists lists;
 	enum db_status status;
 	int sent = 0;
 
-	arrays_init(&arrays, 4);
+	lists_init(&lists, types, 4);
 	for (int i = 0; i < list->count; i++) {
 		const struct delivery *d = list->all[i];
 
 		list->all[i]->ends = false;
 		if (!advances(d))
 			continue;
-		db_array_put(&arrays.column[0], d->subscription_id);
-		db_array_put_int(&arrays.column[1], d->messageset_id);
-		db_array_put(&arrays.column[2], d->lang);
-		db_array_put_int(&arrays.column[3], d->sequence_number);
+		db_list_put(&lists.column[0], d->subscription_id);
+		db_list_put_int(&lists.column[1], d->messageset_id);
+		db_list_put(&lists.column[2], d->lang);
+		db_list_put_int(&lists.column[3], d->sequence_number);
 		sent++;
 	}
 	db_params_init(&params);
-	arrays_end(&arrays, &params);
+	lists_end(&lists, &params);
 	status = sent > 0 ? db_query(db, DB_Q_DELIVERY_ENDINGS, &params, &result) : DB_OK;
 	for (int row = 0; result && row < db_rows(result); row++) {
 		find(list, db_text(result, row, 0))->ends = true;
-		db_array_put(&changes->column[ENDING], db_text(result, row, 0));
+		db_list_put(&changes->column[ENDING], db_text(result, row, 0));
 		/* Somebody who left meanwhile has no next set. */
 		if (db_bool(result, row, 1))
-			db_array_put(&changes->column[FOLLOWED], db_text(result, row, 0));
+			db_list_put(&changes->column[FOLLOWED], db_text(result, row, 0));
 	}
 	db_result_free(result);
-	arrays_fini(&arrays);
+	lists_fini(&lists);
 	return status;
 }
 
-static void put_change(struct arrays *changes, const struct delivery *d)
+static void put_change(struct lists *changes, const struct delivery *d)
 {
-	struct buf *column = changes->column;
+	struct db_list *column = changes->column;
 
 	if (advances(d) && !d->ends) {
-		db_array_put(&column[MOVING], d->subscription_id);
-		db_array_put_int(&column[MOVING_SET], d->messageset_id);
-		db_array_put_int(&column[MOVING_SEQUENCE], d->sequence_number);
+		db_list_put(&column[MOVING], d->subscription_id);
+		db_list_put_int(&column[MOVING_SET], d->messageset_id);
+		db_list_put_int(&column[MOVING_SEQUENCE], d->sequence_number);
 	}
 	if (d->outcome == DELIVERY_NO_RECIPIENT)
-		db_array_put(&column[UNREACHABLE], d->subscription_id);
+		db_list_put(&column[UNREACHABLE], d->subscription_id);
 	if (is_sent(d) && d->prepend) {
-		db_array_put(&column[PREPENDED], d->subscription_id);
-		db_array_put(&column[PREPENDED_TEXT], d->prepend);
+		db_list_put(&column[PREPENDED], d->subscription_id);
+		db_list_put(&column[PREPENDED_TEXT], d->prepend);
 	}
 }
 
-static void put_int_or_null(struct buf *column, bool known, int64_t value)
+#define END_COLUMNS 16
+static const enum db_type end_types[END_COLUMNS] = {DB_TYPE_UUID, DB_TYPE_UUID, DB_TYPE_BIGINT, DB_TYPE_TEXT, DB_TYPE_INTEGER, DB_TYPE_TEXT, DB_TYPE_SMALLINT,
+	DB_TYPE_TIME, DB_TYPE_TEXT, DB_TYPE_INTEGER, DB_TYPE_TEXT, DB_TYPE_TEXT, DB_TYPE_TEXT, DB_TYPE_INTEGER, DB_TYPE_INTEGER, DB_TYPE_TEXT};
+
+static void put_int_or_null(struct db_list *column, bool known, int64_t value)
 {
 	if (known)
-		db_array_put_int(column, value);
+		db_list_put_int(column, value);
 	else
-		db_array_put(column, NULL);
+		db_list_put_null(column);
 }
 
-static const char *or_null(const char *text, const char *null)
+static void put_end(struct lists *lists, const struct delivery *d)
 {
-	return strcmp(text, null) == 0 ? NULL : text;
-}
+	struct db_list *column = lists->column;
 
-static void put_end(struct arrays *arrays, const struct delivery *d)
-{
-	struct buf *column = arrays->column;
-
-	db_array_put(&column[0], d->id);
-	db_array_put(&column[1], d->subscription_id);
-	db_array_put(&column[2], or_null(d->run_id, "0"));
-	db_array_put(&column[3], d->kind == DELIVERY_RESEND ? "resend" : "next");
-	db_array_put(&column[4], or_null(d->resend_request_id, "0"));
-	db_array_put(&column[5], or_null(d->request_id, ""));
-	db_array_put_int(&column[6], d->tries);
-	db_array_put(&column[7], d->created_at);
-	db_array_put(&column[8], outcome_words[d->outcome]);
+	db_list_put(&column[0], d->id);
+	db_list_put(&column[1], d->subscription_id);
+	put_int_or_null(&column[2], d->run_id, d->run_id);
+	db_list_put(&column[3], d->kind == DELIVERY_RESEND ? "resend" : "next");
+	put_int_or_null(&column[4], d->resend_request_id, d->resend_request_id);
+	db_list_put(&column[5], *d->request_id ? d->request_id : NULL);
+	db_list_put_int(&column[6], d->tries);
+	db_list_put_int(&column[7], d->created_at);
+	db_list_put(&column[8], outcome_words[d->outcome]);
 	put_int_or_null(&column[9], d->has_message, d->message_id);
-	db_array_put(&column[10], d->to_addr);
-	db_array_put(&column[11], d->outbound_id);
-	db_array_put(&column[12], d->reason);
+	db_list_put(&column[10], d->to_addr);
+	db_list_put(&column[11], d->outbound_id);
+	db_list_put(&column[12], d->reason);
 	put_int_or_null(&column[13], d->has_subscription, d->messageset_id);
 	put_int_or_null(&column[14], d->has_subscription, d->sequence_number);
-	db_array_put(&column[15], d->has_subscription ? d->lang : NULL);
+	db_list_put(&column[15], d->has_subscription ? d->lang : NULL);
 }
 
-static enum db_status finish(struct db *db, const struct list *list, struct arrays *changes, int64_t now)
+static enum db_status finish(struct db *db, const struct list *list, struct lists *changes, int64_t now)
 {
 	struct db_params params;
-	struct arrays arrays;
+	struct lists lists;
 	enum db_status status;
 
-	arrays_init(&arrays, 16);
+	lists_init(&lists, end_types, END_COLUMNS);
 	for (int i = 0; i < list->count; i++) {
-		put_end(&arrays, list->all[i]);
+		put_end(&lists, list->all[i]);
 		put_change(changes, list->all[i]);
 	}
 	db_params_init(&params);
-	arrays_end(&arrays, &params);
+	lists_end(&lists, &params);
 	db_param_time(&params, now);
-	arrays_end(changes, &params);
+	lists_end(changes, &params);
 	status = db_query(db, DB_Q_DELIVERY_FINISH, &params, NULL);
-	arrays_fini(&arrays);
+	lists_fini(&lists);
 	return status;
 }
 
 /* list: deliveries that ended; those that are not ours any more leave it. */
 static enum db_status write_ends(struct db *db, struct list *list, int64_t now)
 {
-	struct arrays changes;
+	struct lists changes;
 	enum db_status status;
 
 	if (list->count == 0)
@@ -481,45 +482,47 @@ static enum db_status write_ends(struct db *db, struct list *list, int64_t now)
 	if (status != DB_OK || list->count == 0)
 		return status;
 	boundary_pass(BOUNDARY_SENDER_TAKEN_OUT);
-	arrays_init(&changes, CHANGES);
+	lists_init(&changes, change_types, CHANGES);
 	status = find_endings(db, list, &changes);
 	if (status == DB_OK)
 		status = finish(db, list, &changes, now);
 	boundary_pass(BOUNDARY_SENDER_ADVANCED);
-	/* Longer than an empty array. */
-	if (changes.column[FOLLOWED].length > 2)
+	if (changes.column[FOLLOWED].count > 0)
 		boundary_pass(BOUNDARY_SENDER_FOLLOWED);
-	arrays_fini(&changes);
+	lists_fini(&changes);
 	return status;
 }
+
+#define PUT_BACK_COLUMNS 7
+static const enum db_type put_back_types[PUT_BACK_COLUMNS] = {DB_TYPE_UUID, DB_TYPE_BIGINT, DB_TYPE_INTEGER, DB_TYPE_BIGINT, DB_TYPE_SMALLINT, DB_TYPE_TEXT, DB_TYPE_TEXT};
 
 static enum db_status put_back(struct db *db, const struct list *list, int *written)
 {
 	struct db_result *result = NULL;
 	struct db_params params;
-	struct arrays arrays;
+	struct lists lists;
 	enum db_status status;
 
 	if (list->count == 0)
 		return DB_OK;
-	arrays_init(&arrays, 7);
-	put_claims(&arrays, list);
+	lists_init(&lists, put_back_types, PUT_BACK_COLUMNS);
+	put_claims(&lists, list);
 	for (int i = 0; i < list->count; i++) {
 		const struct delivery *d = list->all[i];
 		bool retry = d->outcome == DELIVERY_RETRY;
 
-		db_array_put_int(&arrays.column[3], retry ? d->delay_ms : 0);
-		db_array_put_int(&arrays.column[4], retry && d->charged ? 1 : 0);
-		db_array_put(&arrays.column[5], d->reason ? d->reason : "");
-		db_array_put(&arrays.column[6], d->outcome == DELIVERY_GATED ? d->gate : NULL);
+		db_list_put_int(&lists.column[3], retry ? d->delay_ms : 0);
+		db_list_put_int(&lists.column[4], retry && d->charged ? 1 : 0);
+		db_list_put(&lists.column[5], d->reason ? d->reason : "");
+		db_list_put(&lists.column[6], d->outcome == DELIVERY_GATED ? d->gate : NULL);
 	}
 	db_params_init(&params);
-	arrays_end(&arrays, &params);
+	lists_end(&lists, &params);
 	status = db_query(db, DB_Q_DELIVERY_PUT_BACK, &params, &result);
 	if (status == DB_OK)
 		*written += (int)db_affected(result);
 	db_result_free(result);
-	arrays_fini(&arrays);
+	lists_fini(&lists);
 	return status;
 }
 
@@ -559,16 +562,16 @@ enum db_status queue_renew(struct db *db, struct delivery *const *deliveries, in
 {
 	struct list list = list_make(deliveries, count);
 	struct db_params params;
-	struct arrays arrays;
+	struct lists lists;
 	enum db_status status;
 
-	arrays_init(&arrays, 3);
-	put_claims(&arrays, &list);
+	lists_init(&lists, claim_types, CLAIM_COLUMNS);
+	put_claims(&lists, &list);
 	db_params_init(&params);
-	arrays_end(&arrays, &params);
+	lists_end(&lists, &params);
 	db_param_int(&params, lease_ms);
 	status = db_query(db, DB_Q_DELIVERY_RENEW, &params, NULL);
-	arrays_fini(&arrays);
+	lists_fini(&lists);
 	free(list.all);
 	return status;
 }
@@ -590,20 +593,20 @@ enum db_status queue_refresh(struct db *db, struct delivery *const *deliveries, 
 	int64_t read_ms = clock_monotonic_ms();
 	struct db_result *result = NULL;
 	struct db_params params;
-	struct arrays arrays;
+	struct lists lists;
 	enum db_status status;
 
 	memset(out, 0, (size_t)count * sizeof *out);
-	arrays_init(&arrays, 3);
-	put_claims(&arrays, &list);
+	lists_init(&lists, claim_types, CLAIM_COLUMNS);
+	put_claims(&lists, &list);
 	db_params_init(&params);
-	arrays_end(&arrays, &params);
+	lists_end(&lists, &params);
 	db_param_bool(&params, with_zones);
 	status = db_query(db, DB_Q_DELIVERY_REFRESH, &params, &result);
 	if (status == DB_OK)
 		put_news(result, read_ms, deliveries, count, out);
 	db_result_free(result);
-	arrays_fini(&arrays);
+	lists_fini(&lists);
 	free(list.all);
 	return status;
 }

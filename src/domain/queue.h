@@ -66,9 +66,9 @@ struct delivery {
 	const char *id;
 	const char *subscription_id;
 	const char *request_id;
-	const char *run_id;            /* "0" for none */
-	const char *resend_request_id; /* "0" for none */
-	const char *created_at;
+	int64_t run_id;            /* 0 for none */
+	int64_t resend_request_id; /* 0 for none */
+	int64_t created_at;        /* microseconds since 1970 */
 
 	bool has_subscription; /* false: it was deleted meanwhile, and the rest is empty */
 	bool active, completed;

@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "base/parse.h"
 
+#include <errno.h>
 #include <libpq-fe.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +44,7 @@ struct db {
 	const char *application_name;
 	char options[1024];
 	PGconn *connection;
+	const struct db_meanwhile *meanwhile;
 	bool in_transaction;
 	int64_t last_use_ms;
 	int64_t backoff_ms, next_try_ms;
@@ -358,6 +362,61 @@ take_result(struct db *db, PGresult *result, struct db_result **out)
 	return status;
 }
 
+/* Waits until the server has said something, or the other thing to do wants its turn. */
+static bool
+wait_meanwhile(struct db *db)
+{
+	const struct db_meanwhile *m = db->meanwhile;
+	int64_t wait_ms = m->run(m->context);
+	struct pollfd fds[] = {{.fd = PQsocket(db->connection), .events = POLLIN}, {.fd = m->fd, .events = POLLIN}};
+	int n = poll(fds, 2, wait_ms < 0 || wait_ms > INT_MAX ? -1 : (int)wait_ms);
+
+	if (n < 0 && errno != EINTR)
+		return false;
+	return n <= 0 || fds[0].revents == 0 || PQconsumeInput(db->connection) != 0;
+}
+
+/* The last result of what was sent, as PQexec would give it; something else is done until it is there. */
+static PGresult *
+result_meanwhile(struct db *db)
+{
+	PGresult *last = NULL, *next;
+
+	do {
+		/* Should the connection fail, PQgetResult tells. */
+		while (PQisBusy(db->connection) != 0 && wait_meanwhile(db))
+			;
+		next = PQgetResult(db->connection);
+		if (next != NULL) {
+			PQclear(last);
+			last = next;
+		}
+	} while (next != NULL && PQstatus(db->connection) == CONNECTION_OK);
+	return last;
+}
+
+/* prepared: the server's name of the statement, NULL to run its text. */
+static PGresult *
+run_statement(struct db *db, const char *prepared, const char *sql, const struct db_params *p)
+{
+	int sent;
+
+	if (db->meanwhile == NULL)
+		return prepared != NULL ? PQexecPrepared(db->connection, prepared, p->count, p->values, p->lengths, p->formats, 0)
+		                        : PQexecParams(db->connection, sql, p->count, NULL, p->values, p->lengths, p->formats, 0);
+	sent = prepared != NULL ? PQsendQueryPrepared(db->connection, prepared, p->count, p->values, p->lengths, p->formats, 0)
+	                        : PQsendQueryParams(db->connection, sql, p->count, NULL, p->values, p->lengths, p->formats, 0);
+	return sent != 0 ? result_meanwhile(db) : NULL;
+}
+
+static PGresult *
+run_simple(struct db *db, const char *sql)
+{
+	if (db->meanwhile == NULL)
+		return PQexec(db->connection, sql);
+	return PQsendQuery(db->connection, sql) != 0 ? result_meanwhile(db) : NULL;
+}
+
 /* The server's name of a statement, prepared now when it was not yet; NULL with *status. */
 static const char *
 prepare(struct db *db, const struct db_stmt *stmt, enum db_status *status)
@@ -382,17 +441,14 @@ prepare(struct db *db, const struct db_stmt *stmt, enum db_status *status)
 static enum db_status
 exec_once(struct db *db, const struct db_stmt *stmt, const struct db_params *params, struct db_result **result)
 {
-	int n = params != NULL ? params->count : 0;
-	const char *const *values = params != NULL ? params->values : NULL;
+	static const struct db_params none;
+	const struct db_params *p = params != NULL ? params : &none;
 	enum db_status status = DB_OK;
-	const char *name;
+	const char *name = NULL;
 
-	if (stmt->name == NULL)
-		return take_result(db, PQexecParams(db->connection, stmt->sql, n, NULL, values, NULL, NULL, 0), result);
-	name = prepare(db, stmt, &status);
-	if (name == NULL)
+	if (stmt->name != NULL && (name = prepare(db, stmt, &status)) == NULL)
 		return status;
-	return take_result(db, PQexecPrepared(db->connection, name, n, values, NULL, NULL, 0), result);
+	return take_result(db, run_statement(db, name, stmt->sql, p), result);
 }
 
 /*
@@ -442,7 +498,7 @@ simple(struct db *db, const char *sql, const char *name)
 	clear_error(db);
 	connected = ensure(db);
 	if (connected)
-		status = take_result(db, PQexec(db->connection, sql), NULL);
+		status = take_result(db, run_simple(db, sql), NULL);
 	if (status != DB_OK)
 		note_failure(db, status, connected, name);
 	return status;
@@ -582,6 +638,12 @@ db_rollback(struct db *db)
 	memcpy(db->message, keep_message, sizeof(keep_message));
 }
 
+void
+db_set_meanwhile(struct db *db, const struct db_meanwhile *meanwhile)
+{
+	db->meanwhile = meanwhile;
+}
+
 bool
 db_is_up(struct db *db)
 {
@@ -623,6 +685,7 @@ static int
 param_next(struct db_params *p)
 {
 	SBM_ASSERT(p->count < DB_PARAMS_MAX);
+	p->lengths[p->count] = p->formats[p->count] = 0;
 	return p->count++;
 }
 
@@ -794,4 +857,130 @@ void
 db_array_end(struct buf *b)
 {
 	buf_putc(b, '}');
+}
+
+/* Types that are built into PostgreSQL: their ids never change. */
+static const struct {
+	uint32_t id;
+	size_t size; /* of a number */
+} types[DB_TYPE_MAX] = {
+    [DB_TYPE_UUID] = {2950, 0},
+    [DB_TYPE_TEXT] = {25, 0},
+    [DB_TYPE_SMALLINT] = {21, 2},
+    [DB_TYPE_INTEGER] = {23, 4},
+    [DB_TYPE_BIGINT] = {20, 8},
+    [DB_TYPE_TIME] = {1184, 8},
+};
+/* PostgreSQL counts microseconds from the year 2000. */
+#define EPOCH_2000_US INT64_C(946684800000000)
+/* One dimension, whether there are NULLs, the type; the number of elements and the first one's place. */
+#define LIST_HEAD 20
+
+/* The lowest `size` bytes of a number, the highest of them first. */
+static void
+encode(uint64_t number, size_t size, char *out)
+{
+	for (size_t i = 0; i < size; i++)
+		out[i] = (char)(number >> 8 * (size - 1 - i) & 0xff);
+}
+
+static void
+list_put_number(struct db_list *list, uint64_t number, size_t size)
+{
+	char bytes[8];
+
+	encode(number, size, bytes);
+	buf_put(&list->bytes, bytes, size);
+}
+
+void
+db_list_init(struct db_list *list, enum db_type type, size_t max)
+{
+	static const char head[LIST_HEAD];
+
+	*list = (struct db_list){.type = type};
+	buf_init(&list->bytes, max);
+	buf_put(&list->bytes, head, sizeof(head));
+}
+
+void
+db_list_fini(struct db_list *list)
+{
+	buf_fini(&list->bytes);
+}
+
+void
+db_list_put_null(struct db_list *list)
+{
+	list->count++;
+	list->nulls = true;
+	list_put_number(list, UINT32_MAX, 4);
+}
+
+static void
+list_put_uuid(struct db_list *list, const char *text)
+{
+	char bytes[4 + 16] = {[3] = 16};
+	int digits = 0;
+
+	for (; *text != '\0' && digits < 32; text++)
+		if (*text != '-') {
+			int digit = hex_digit(*text);
+
+			SBM_ASSERT(digit >= 0);
+			bytes[4 + digits / 2] = (char)(bytes[4 + digits / 2] << 4 | digit);
+			digits++;
+		}
+	SBM_ASSERT(digits == 32 && *text == '\0');
+	buf_put(&list->bytes, bytes, sizeof(bytes));
+}
+
+void
+db_list_put(struct db_list *list, const char *text)
+{
+	if (text == NULL) {
+		db_list_put_null(list);
+		return;
+	}
+	list->count++;
+	if (list->type == DB_TYPE_UUID) {
+		list_put_uuid(list, text);
+		return;
+	}
+	SBM_ASSERT(list->type == DB_TYPE_TEXT);
+	list_put_number(list, strlen(text), 4);
+	buf_puts(&list->bytes, text);
+}
+
+void
+db_list_put_int(struct db_list *list, int64_t number)
+{
+	size_t size = types[list->type].size;
+
+	SBM_ASSERT(size != 0);
+	if (list->type == DB_TYPE_TIME)
+		number -= EPOCH_2000_US;
+	SBM_ASSERT(size == 8 || (number >= -(INT64_C(1) << (8 * size - 1)) && number < INT64_C(1) << (8 * size - 1)));
+	list->count++;
+	list_put_number(list, size, 4);
+	list_put_number(list, (uint64_t)number, size);
+}
+
+bool
+db_param_list(struct db_params *p, struct db_list *list)
+{
+	int i = param_next(p);
+
+	if (list->bytes.overflow || list->bytes.length < LIST_HEAD)
+		return false;
+	/* An array without elements has no dimension. */
+	encode(list->count > 0, 4, list->bytes.data);
+	encode(list->nulls, 4, list->bytes.data + 4);
+	encode(types[list->type].id, 4, list->bytes.data + 8);
+	encode((uint64_t)list->count, 4, list->bytes.data + 12);
+	encode(1, 4, list->bytes.data + 16);
+	p->values[i] = list->bytes.data;
+	p->lengths[i] = list->count > 0 ? (int)list->bytes.length : 12;
+	p->formats[i] = 1;
+	return true;
 }

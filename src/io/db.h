@@ -11,7 +11,7 @@
 /*
  * One connection to PostgreSQL: opened when first used, opened again after it was lost.  Statements are
  * prepared lazily, once for each connection, by protocol-level prepare, so that a transaction-pooling
- * PgBouncer may stand between.  Text format both ways.  Create it after fork.
+ * PgBouncer may stand between.  Text format both ways, but for lists.  Create it after fork.
  */
 struct db;
 struct db_result;
@@ -45,11 +45,24 @@ struct db_config {
 struct db *db_create(const struct db_config *);
 void db_free(struct db *);
 
+/*
+ * Something else to do while the server works: run is called before each wait for its answer, and again when fd is
+ * readable or the milliseconds that it returned have gone by (-1: none).  It must not use this connection.  Borrowed
+ * until it is set to NULL.
+ */
+struct db_meanwhile {
+	int fd;
+	int64_t (*run)(void *context);
+	void *context;
+};
+void db_set_meanwhile(struct db *, const struct db_meanwhile *);
+
 /* Parameters of one statement: filled in the order of $1, $2, ...; texts are borrowed until it has run. */
 #define DB_PARAMS_MAX 48
 struct db_params {
 	int count;
 	const char *values[DB_PARAMS_MAX];
+	int lengths[DB_PARAMS_MAX], formats[DB_PARAMS_MAX]; /* of binary ones; 0 for text */
 	char numbers[DB_PARAMS_MAX][32];
 };
 void db_params_init(struct db_params *);
@@ -115,5 +128,26 @@ void db_array_begin(struct buf *);
 void db_array_put(struct buf *, const char *text); /* NULL is a NULL element */
 void db_array_put_int(struct buf *, int64_t);
 void db_array_end(struct buf *);
+
+/*
+ * The same in binary form, which costs the server much less to read: for many rows. The parameter's type must be an
+ * array of the list's type.
+ */
+enum db_type { DB_TYPE_UUID, DB_TYPE_TEXT, DB_TYPE_SMALLINT, DB_TYPE_INTEGER, DB_TYPE_BIGINT, DB_TYPE_TIME, DB_TYPE_MAX };
+struct db_list {
+	enum db_type type;
+	int count;
+	bool nulls;
+	struct buf bytes;
+};
+void db_list_init(struct db_list *, enum db_type, size_t max);
+void db_list_fini(struct db_list *);
+void db_list_put_null(struct db_list *);
+/* Of UUIDs, as PostgreSQL writes them, or texts; NULL is a NULL element. */
+void db_list_put(struct db_list *, const char *);
+/* Of numbers, which fit the type, or times in microseconds since 1970. */
+void db_list_put_int(struct db_list *, int64_t);
+/* Ends the list and adds it to the parameters, which borrow it. False when it grew beyond its maximum. */
+bool db_param_list(struct db_params *, struct db_list *);
 
 #endif

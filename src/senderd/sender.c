@@ -126,6 +126,23 @@ static int64_t rate_share(const struct sender_config *config)
 	return share > 1 ? share : 1;
 }
 
+/*
+ * Calls go on while the database works. New ones start only for a while: what they bring is not written down before
+ * the next transaction.
+ */
+static int64_t go_on(void *context)
+{
+	struct sender *sender = context;
+	int64_t now = clock_monotonic_ms();
+
+	fetch_run(sender->fetch);
+	if (now - sender->exchange_ms < sender->config.write_back_ms && !proc_stopping()) {
+		way_release_stale(sender, now);
+		way_pump(sender);
+	}
+	return fetch_timeout_ms(sender->fetch);
+}
+
 static void sender_init(struct sender *sender, int index)
 {
 	const char *log_prefix = "log:";
@@ -139,6 +156,7 @@ static void sender_init(struct sender *sender, int index)
 		log_fatal("could not set up calls of other services");
 	if (strncmp(sender->config.message_sender_url, log_prefix, strlen(log_prefix)) == 0)
 		sender->outlog = outlog_create(sender->config.message_sender_url + strlen(log_prefix));
+	sender->meanwhile = (struct db_meanwhile){fetch_fd(sender->fetch), go_on, sender};
 	sender->addresses = addresses_create(setting_int(SETTING_ADDRESS_CACHE));
 	for (enum service service = 0; service < SERVICE_MAX; service++)
 		breaker_init(&sender->breakers[service]);
@@ -379,12 +397,20 @@ static void take_claim(struct sender *sender, struct claim *claim)
 	free(claim->slots);
 }
 
+/* A claim comes while so many still wait, so that calls go on meanwhile; fewer where a batch takes its time. */
+static int64_t low_water(const struct sender *sender, int64_t now)
+{
+	int64_t few = sender->config.concurrency / 2 + 1, half = sender->config.batch / 2;
+
+	return now - sender->claimed_at_ms < QUICK_MS && half > few && !sender->config.gates.rate ? half : few;
+}
+
 static bool wants_claim(const struct sender *sender, int64_t now)
 {
 	int64_t room = sender->config.batch + 2 * sender->config.concurrency;
 
 	return sender->hungry && !proc_stopping() && way_wait_ms(sender, now) == 0 && now >= sender->rate_again_ms
-		&& sender->counts[WAY_WAITING] < sender->config.concurrency / 2 + 1
+		&& sender->counts[WAY_WAITING] < low_water(sender, now)
 		&& held(sender) - sender->counts[WAY_DONE] < room;
 }
 
@@ -519,6 +545,7 @@ static size_t counter_of(const struct way *way)
 	}
 }
 
+/* The first ones; what is there besides was done while they were written. */
 static void drop_done(struct sender *sender, int count)
 {
 	int64_t sent = 0;
@@ -533,7 +560,7 @@ static void drop_done(struct sender *sender, int count)
 		sender->counts[WAY_DONE]--;
 		way_free(way);
 	}
-	sender->oldest_done_ms = clock_monotonic_ms();
+	sender->oldest_done_ms = sender->exchange_ms;
 	watch_count(sent);
 }
 
@@ -565,7 +592,11 @@ static void exchange(struct sender *sender, bool with_claim)
 
 	evidence_weigh(sender);
 	done = collect_done(sender, &count, &released);
+	sender->exchange_ms = clock_monotonic_ms();
+	/* In its drain it may be without calls. */
+	db_set_meanwhile(sender->db, sender->fetch ? &sender->meanwhile : NULL);
 	status = transact_again(sender, done, count, with_claim ? &new : NULL);
+	db_set_meanwhile(sender->db, NULL);
 	if (status != DB_OK && !is_passing(status) && count > 0) {
 		status = write_halves(sender, done, count);
 		with_claim = false;

@@ -65,6 +65,8 @@ struct sender {
 	struct sender_config config;
 	int index;
 	struct db *db;
+	struct db_meanwhile meanwhile; /* calls go on while the database works */
+	int64_t exchange_ms;           /* when the last transaction began */
 	struct fetch *fetch;
 	struct outlog *outlog; /* NULL when the message sender is a service */
 	struct address_cache *addresses; /* NULL when there is none */

@@ -314,12 +314,19 @@ static bool is_dry_run(const struct sender *sender, int64_t messageset_id)
 	return false;
 }
 
+static bool is_stale(const struct way *way, int64_t now_ms)
+{
+	return now_ms - way->delivery->claimed_ms > STALE_MS;
+}
+
 /* Sends a ready one whose time has come. False when the message sender takes none now. */
 static bool send_ready(struct way *way)
 {
 	struct sender *sender = way->sender;
+	int64_t now = clock_monotonic_ms();
 
-	if (stays_back(way) || way->slot_ms > clock_monotonic_ms())
+	/* What was read too long ago is looked at anew before. */
+	if (stays_back(way) || way->slot_ms > now || is_stale(way, now))
 		return true;
 	if (is_dry_run(sender, way->delivery->messageset_id)) {
 		end(way, DELIVERY_DRY_RUN, NULL);
@@ -327,7 +334,7 @@ static bool send_ready(struct way *way)
 	}
 	if (!sender->outlog && sender->calls[SERVICE_OUTBOUND] >= sender->config.concurrency)
 		return false;
-	if (!breaker_start(&sender->breakers[SERVICE_OUTBOUND], clock_monotonic_ms(), &way->ticket))
+	if (!breaker_start(&sender->breakers[SERVICE_OUTBOUND], now, &way->ticket))
 		return false;
 	if (sender->outlog) {
 		way->service = SERVICE_OUTBOUND;
@@ -430,11 +437,6 @@ void way_release_unstarted(struct sender *sender)
 		release(way);
 	while ((way = TAILQ_FIRST(&sender->lists[WAY_READY])))
 		release(way);
-}
-
-static bool is_stale(const struct way *way, int64_t now_ms)
-{
-	return now_ms - way->delivery->claimed_ms > STALE_MS;
 }
 
 void way_release_stale(struct sender *sender, int64_t now_ms)

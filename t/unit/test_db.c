@@ -119,6 +119,90 @@ static void test_values(struct db *db)
 }
 
 static const struct {
+	enum db_type type;
+	const char *elements[3]; /* numbers for types of numbers */
+	const char *sql, *expected;
+} lists[] = {
+	{DB_TYPE_UUID, {"00112233-4455-6677-8899-aabbccddeeff", NULL, "ffffffff-ffff-ffff-ffff-ffffffffffff"}, "SELECT $1::uuid[]::text",
+		"{00112233-4455-6677-8899-aabbccddeeff,NULL,ffffffff-ffff-ffff-ffff-ffffffffffff}"},
+	{DB_TYPE_TEXT, {"", "a\"b,{\\}", "\xc3\xa9"}, "SELECT array_to_string($1::text[], '|')", "|a\"b,{\\}|\xc3\xa9"},
+	{DB_TYPE_SMALLINT, {"-32768", "0", "32767"}, "SELECT $1::smallint[]::text", "{-32768,0,32767}"},
+	{DB_TYPE_INTEGER, {"-2147483648", "-1", "2147483647"}, "SELECT $1::integer[]::text", "{-2147483648,-1,2147483647}"},
+	{DB_TYPE_BIGINT, {"-9223372036854775808", "-1", "9223372036854775807"}, "SELECT $1::bigint[]::text", "{-9223372036854775808,-1,9223372036854775807}"},
+	{DB_TYPE_TIME, {"0", NULL, "1764000000123456"}, "SELECT $1::timestamptz[]::text", "{\"1970-01-01 00:00:00+00\",NULL,\"2025-11-24 16:00:00.123456+00\"}"},
+};
+
+static void test_lists(struct db *db)
+{
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		for (int count = 3; count >= 0; count -= 3) {
+			struct db_params p;
+			struct db_result *r = NULL;
+			struct db_list list;
+
+			db_list_init(&list, lists[i].type, 1000);
+			for (int e = 0; e < count; e++) {
+				const char *element = lists[i].elements[e];
+
+				if (!element || lists[i].type == DB_TYPE_UUID || lists[i].type == DB_TYPE_TEXT)
+					db_list_put(&list, element);
+				else
+					db_list_put_int(&list, strtoll(element, NULL, 10));
+			}
+			db_params_init(&p);
+			ok(db_param_list(&p, &list), "a list");
+			if (ok(db_exec(db, &(struct db_stmt){NULL, lists[i].sql}, &p, &r) == DB_OK, "is understood"))
+				is_str(db_text(r, 0, 0), count ? lists[i].expected : strstr(lists[i].sql, "to_string") ? "" : "{}", "as it is");
+			db_result_free(r);
+			db_list_fini(&list);
+		}
+}
+
+static void test_list_bounds(void)
+{
+	struct db_params p;
+	struct db_list list;
+
+	db_list_init(&list, DB_TYPE_TEXT, 30);
+	db_list_put(&list, "more than there is room for");
+	db_params_init(&p);
+	ok(!db_param_list(&p, &list), "a list that grew too long is refused");
+	db_list_fini(&list);
+}
+
+/* Does its turns while the server works, and asks to be called again at once. */
+static int64_t take_turn(void *context)
+{
+	++*(int *)context;
+	return 1;
+}
+
+static void test_meanwhile(struct db *db)
+{
+	int turns = 0, fds[2];
+	struct db_meanwhile meanwhile;
+
+	if (pipe(fds))
+		return;
+	meanwhile = (struct db_meanwhile){fds[0], take_turn, &turns};
+	db_set_meanwhile(db, &meanwhile);
+	is_int(db_begin(db), DB_OK, "a transaction with something else to do");
+	is_int(run(db, "SELECT pg_sleep(0.2)"), DB_OK, "a statement that takes its time");
+	is_int(number(db, &(struct db_stmt){"meanwhile", "SELECT $1::int8 + 1"}, 41), 42, "a prepared one");
+	is_int(run(db, "SELECT 1/0"), DB_BAD_VALUE, "one that fails");
+	db_rollback(db);
+	ok(turns > 10, "other turns meanwhile");
+	is_int(run(db, "SELECT pg_terminate_backend(pg_backend_pid())"), DB_UNAVAILABLE, "a connection that is lost");
+	db_set_meanwhile(db, NULL);
+	is_int(run(db, "SELECT 1"), DB_OK, "and opened again");
+	turns = 0;
+	is_int(run(db, "SELECT 1"), DB_OK, "without it");
+	is_int(turns, 0, "no other turns");
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static const struct {
 	const char *sql;
 	enum db_status status;
 	const char *constraint, *name;
@@ -248,6 +332,8 @@ static void test_server(const char *conninfo)
 			"CREATE TABLE sbm_test.b (a int8 REFERENCES sbm_test.a);"
 			"CREATE TABLE sbm_test.c (id int8); INSERT INTO sbm_test.c VALUES (7);"
 			"INSERT INTO sbm_test.a VALUES (1); INSERT INTO sbm_test.b VALUES (1)"), DB_OK, "tables");
+	test_lists(db);
+	test_meanwhile(db);
 	test_values(db);
 	test_failures(db);
 	test_transactions(db, other);
@@ -266,6 +352,7 @@ int main(void)
 
 	log_init("test_db");
 	test_arrays();
+	test_list_bounds();
 	test_params();
 	test_away();
 	if (conninfo && *conninfo)
