@@ -127,8 +127,8 @@ static int64_t rate_share(const struct sender_config *config)
 }
 
 /*
- * Calls go on while the database works. New ones start only for a while: what they bring is not written down before
- * the next transaction.
+ * Calls go on while the database works. What they bring is not written down before the next transaction, so new ones
+ * start only for a while, and no more is at stake than without this: a batch and what is under way.
  */
 static int64_t go_on(void *context)
 {
@@ -136,7 +136,7 @@ static int64_t go_on(void *context)
 	int64_t now = clock_monotonic_ms();
 
 	fetch_run(sender->fetch);
-	if (now - sender->exchange_ms < sender->config.write_back_ms && !proc_stopping()) {
+	if (now - sender->exchange_ms < sender->config.write_back_ms && sender->counts[WAY_DONE] < sender->config.batch && !proc_stopping()) {
 		way_release_stale(sender, now);
 		way_pump(sender);
 	}
@@ -421,7 +421,8 @@ static bool wants_write_back(const struct sender *sender, int64_t now)
 
 	if (!done)
 		return false;
-	return done >= sender->config.batch || done == held(sender) || now - sender->oldest_done_ms >= sender->config.write_back_ms;
+	/* Half a batch, so that calls go on while it is written. */
+	return 2 * done >= sender->config.batch || done == held(sender) || now - sender->oldest_done_ms >= sender->config.write_back_ms;
 }
 
 static void pass_boundaries(int written_back, const struct claim *new, enum boundary of_write_back, enum boundary of_claim)
