@@ -64,14 +64,21 @@ FROM taken
 -- name: failed_task_requeue
 -- use: tasks_taken
 ,
-wanted AS (
-    SELECT DISTINCT ON (t.subscription_id) t.subscription_id, t.kind
+judged AS MATERIALIZED (
+    SELECT t.id, t.subscription_id, t.kind, s.ready
     FROM taken t
-    JOIN subscription s ON s.id = t.subscription_id
-    WHERE s.active
-        AND NOT s.completed
-        AND s.process_status = 0
-    ORDER BY t.subscription_id, t.kind, t.id
+    CROSS JOIN LATERAL (
+        SELECT active AND NOT completed AND process_status = 0 AS ready
+        FROM subscription
+        WHERE id = t.subscription_id
+        OFFSET 0
+    ) s
+),
+wanted AS MATERIALIZED (
+    SELECT DISTINCT ON (subscription_id) subscription_id, kind
+    FROM judged
+    WHERE ready
+    ORDER BY subscription_id, kind, id
 ),
 queued AS (
     INSERT INTO delivery_queue (subscription_id, kind, created_at, resend_request_id)
@@ -90,7 +97,7 @@ request AS (
 SELECT (SELECT count(*) FROM taken), (SELECT coalesce(max(id), 0) FROM taken),
     (SELECT count(*) FROM queued),
     (SELECT count(*) FROM wanted),
-    (SELECT count(*) FROM taken t WHERE NOT EXISTS (SELECT FROM wanted w WHERE w.subscription_id = t.subscription_id))
+    (SELECT count(*) FROM judged WHERE NOT ready)
 
 -- The statements from here to planner_keep_to_indexes work on tables whose size changes faster than their
 -- statistics do, and they are planned once. So they leave the planner no choice of order: rows are found by

@@ -175,6 +175,8 @@ WITH part AS MATERIALIZED (
 stepped AS (
     SELECT *, created_at - lag(created_at) OVER (PARTITION BY alike ORDER BY created_at, id) <= $2::bigint * interval '1 second' AS near
     FROM part
+    -- Most have one, and need not be compared.
+    WHERE identity IN (SELECT identity FROM part GROUP BY identity HAVING count(*) > 1)
 ),
 flocked AS (
     SELECT *, count(*) FILTER (WHERE near IS NOT TRUE) OVER (PARTITION BY alike ORDER BY created_at, id) AS flock
