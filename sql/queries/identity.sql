@@ -61,3 +61,137 @@ FROM taken
 SELECT count(*)
 FROM delivery_queue
 WHERE subscription_id = ANY (ARRAY(SELECT id FROM subscription WHERE identity = $1::text))
+
+-- How much is kept, by kind.
+-- name: identity_counts
+WITH mine AS MATERIALIZED (
+    SELECT id, active
+    FROM subscription
+    WHERE identity = $1::text
+)
+SELECT (SELECT count(*) FROM mine),
+    (SELECT count(*) FROM mine WHERE active),
+    (SELECT count(*) FROM delivery_queue WHERE subscription_id = ANY (ARRAY(SELECT id FROM mine))),
+    (SELECT count(*) FROM delivery WHERE subscription_id = ANY (ARRAY(SELECT id FROM mine))),
+    (SELECT count(*) FROM failed_task WHERE subscription_id = ANY (ARRAY(SELECT id FROM mine))),
+    (SELECT count(*) FROM resend_request WHERE subscription_id = ANY (ARRAY(SELECT id FROM mine))),
+    (SELECT count(*) FROM behind_subscription WHERE subscription_id = ANY (ARRAY(SELECT id FROM mine))),
+    (SELECT count(*) FROM idempotency WHERE position(to_json($1::text)::text IN body) > 0),
+    (SELECT count(*) FROM takeover_aside WHERE content ->> 'identity' = $1::text)
+
+-- name: identity_subscriptions
+SELECT s.id, t.short_name, s.lang, s.next_sequence_number, s.initial_sequence_number, s.schedule_id, s.active, s.completed,
+    s.process_status, s.version, s.metadata, s.hub_request_id, s.created_at, s.updated_at
+FROM subscription s
+JOIN messageset t ON t.id = s.messageset_id
+WHERE s.identity = $1::text
+ORDER BY s.created_at DESC, s.id DESC
+LIMIT $2::bigint
+
+-- name: identity_queue
+SELECT q.delivery_id, q.subscription_id, q.kind, q.run_id,
+    CASE WHEN q.lease_until > now() THEN 'sending' ELSE coalesce(q.gate, 'queued') END,
+    q.tries, q.request_id, q.created_at, q.last_error
+FROM delivery_queue q
+WHERE q.subscription_id = ANY (ARRAY(SELECT id FROM subscription WHERE identity = $1::text))
+ORDER BY q.id DESC
+LIMIT $2::bigint
+
+-- name: identity_deliveries
+SELECT d.delivery_id, d.subscription_id, t.short_name, d.sequence_number, d.lang, d.kind, d.state, d.to_addr, d.outbound_id,
+    d.reason, d.run_id, d.request_id, d.created_at, d.finished_at
+FROM delivery d
+LEFT JOIN messageset t ON t.id = d.messageset_id
+WHERE d.subscription_id = ANY (ARRAY(SELECT id FROM subscription WHERE identity = $1::text))
+ORDER BY d.finished_at DESC, d.delivery_id DESC
+LIMIT $2::bigint
+
+-- name: identity_failed_tasks
+SELECT id, subscription_id, task_id, kind, reason, initiated_at
+FROM failed_task
+WHERE subscription_id = ANY (ARRAY(SELECT id FROM subscription WHERE identity = $1::text))
+ORDER BY id DESC
+LIMIT $2::bigint
+
+-- name: identity_resend_requests
+SELECT id, subscription_id, message_id, outbound, received_at
+FROM resend_request
+WHERE subscription_id = ANY (ARRAY(SELECT id FROM subscription WHERE identity = $1::text))
+ORDER BY id DESC
+LIMIT $2::bigint
+
+-- name: identity_behind
+SELECT id, subscription_id, messages_behind, current_messageset_id, current_sequence_number, expected_messageset_id,
+    expected_sequence_number, created_at
+FROM behind_subscription
+WHERE subscription_id = ANY (ARRAY(SELECT id FROM subscription WHERE identity = $1::text))
+ORDER BY id DESC
+LIMIT $2::bigint
+
+-- name: identity_answers
+SELECT u.username, i.key, i.status, i.location, i.created_at
+FROM idempotency i
+JOIN api_user u ON u.id = i.user_id
+WHERE position(to_json($1::text)::text IN i.body) > 0
+ORDER BY i.created_at DESC, i.key
+LIMIT $2::bigint
+
+-- name: identity_put_aside
+SELECT row_id, kind, reason, content, put_at
+FROM takeover_aside
+WHERE content ->> 'identity' = $1::text
+ORDER BY put_at DESC, row_id
+LIMIT $2::bigint
+
+-- Some subscriptions of an identity.
+-- name: identity_some
+SELECT id
+FROM subscription
+WHERE identity = $1::text
+ORDER BY id
+LIMIT $2::bigint
+
+-- Takes what tells of a person out of the history of some subscriptions, at most $3 deliveries of each, and gives
+-- them another subscription, which is in no other table: what was sent, when and with what outcome stays. What a
+-- service answered follows a colon in the reason.
+-- name: identity_erase_deliveries
+UPDATE delivery d
+SET subscription_id = o.pseudonym,
+    delivery_id = gen_random_uuid(),
+    to_addr = NULL,
+    outbound_id = NULL,
+    request_id = NULL,
+    reason = split_part(d.reason, ':', 1)
+FROM unnest($1::uuid[], $2::uuid[]) AS o (id, pseudonym)
+CROSS JOIN LATERAL (
+    SELECT coalesce((
+        SELECT h.finished_at
+        FROM delivery h
+        WHERE h.subscription_id = o.id
+        ORDER BY h.finished_at DESC
+        OFFSET $3::bigint - 1
+        LIMIT 1), '-infinity') AS finished_at
+) since
+WHERE d.subscription_id = o.id
+    AND d.finished_at >= since.finished_at
+
+-- Those that nothing is under way for; what hangs on them goes with them.
+-- name: identity_erase_subscriptions
+DELETE FROM subscription s
+WHERE s.id = ANY ($1::uuid[])
+    AND NOT s.active
+    AND NOT EXISTS (SELECT FROM delivery_queue q WHERE q.subscription_id = s.id)
+    AND NOT EXISTS (SELECT FROM delivery d WHERE d.subscription_id = s.id)
+
+-- name: identity_erase_answers
+DELETE FROM idempotency
+WHERE (user_id, key) IN (
+    SELECT user_id, key
+    FROM idempotency
+    WHERE position(to_json($1::text)::text IN body) > 0
+    LIMIT $2::bigint
+)
+
+-- name: identity_erase_put_aside
+DELETE FROM takeover_aside
+WHERE content ->> 'identity' = $1::text

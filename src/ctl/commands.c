@@ -140,6 +140,17 @@ static const struct ctl_option content_clone_options[] = {
 	{0},
 };
 
+static const struct ctl_option identity_show_options[] = {
+	{"limit", "N", "of each list the newest N; 100 when not given"},
+	{"json", NULL, "as JSON"},
+	{0},
+};
+
+static const struct ctl_option identity_erase_options[] = {
+	CTL_OPTION_YES,
+	{0},
+};
+
 static const struct ctl_option pause_options[] = {
 	{"reason", "TEXT", "why, for those who look at the status"},
 	{0},
@@ -204,6 +215,9 @@ const struct ctl_command ctl_commands[] = {
 	{"content lint", "", 0, 0, ctl_content_lint, "look for what is wrong with the content, or may be",
 	 "Exit status 1 when anything is found.", content_lint_options},
 	{"content clone", "SET NEW", 2, 2, ctl_content_clone, "make a message set with the messages of another", NULL, content_clone_options},
+	{"identity show", "ID", 1, 1, ctl_identity_show, "show all that is kept about one identity", NULL, identity_show_options},
+	{"identity erase", "ID", 1, 1, ctl_identity_erase, "erase all that is kept about one identity",
+	 "Its subscriptions are stopped and erased. Its deliveries are kept for the statistics, without\nwhat tells of a person.", identity_erase_options},
 	{"pause", "all|schedule ID|messageset ID", 1, 2, ctl_pause, "send no more: nothing at all, or nothing of a schedule or message set",
 	 "Within a second no call begins any more on any daemon; those under way end. What is due, and\nwhat falls due meanwhile, waits.", pause_options},
 	{"resume", "all|schedule ID|messageset ID", 1, 2, ctl_resume, "go on with what was paused", NULL, NULL},

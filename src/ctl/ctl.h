@@ -110,6 +110,8 @@ int ctl_content_export(struct ctl *, const struct ctl_args *);
 int ctl_content_import(struct ctl *, const struct ctl_args *);
 int ctl_content_lint(struct ctl *, const struct ctl_args *);
 int ctl_content_clone(struct ctl *, const struct ctl_args *);
+int ctl_identity_show(struct ctl *, const struct ctl_args *);
+int ctl_identity_erase(struct ctl *, const struct ctl_args *);
 int ctl_pause(struct ctl *, const struct ctl_args *);
 int ctl_resume(struct ctl *, const struct ctl_args *);
 

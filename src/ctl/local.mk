@@ -5,11 +5,13 @@ src_sbmctl_SOURCES = \
 	src/ctl/content.c \
 	src/ctl/duplicates.c \
 	src/ctl/hold.c \
+	src/ctl/identity.c \
 	src/ctl/lifecycle.c \
 	src/ctl/lint.c \
 	src/ctl/main.c \
 	src/ctl/messageset.c src/ctl/messageset.h \
 	src/ctl/migrate.c \
+	src/ctl/parts.c src/ctl/parts.h \
 	src/ctl/prepend.c \
 	src/ctl/progress.c src/ctl/progress.h \
 	src/ctl/reset.c \

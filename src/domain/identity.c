@@ -1,6 +1,14 @@
 #include "domain/identity.h"
 
+#include "base/assert.h"
+#include "domain/queue.h"
+#include "io/digest.h"
+
 #define STOP_REASON "Recipient opted out"
+/* What one transaction of a removal takes in hands. */
+#define ERASE_SUBSCRIPTIONS 50
+#define ERASE_DELIVERIES 200
+#define ERASE_ANSWERS 1000
 
 static void param_user(struct db_params *params, int64_t user_id)
 {
@@ -67,4 +75,158 @@ enum db_status identity_stop(struct db *db, const char *identity, int64_t user_i
 	db_params_init(&params);
 	db_param_text(&params, identity);
 	return query_count(db, DB_Q_IDENTITY_UNDER_WAY, &params, &stop->under_way);
+}
+
+enum db_status identity_count(struct db *db, const char *identity, struct identity_counts *counts)
+{
+	struct db_result *result = NULL;
+	struct db_params params;
+	enum db_status status;
+
+	db_params_init(&params);
+	db_param_text(&params, identity);
+	status = db_query(db, DB_Q_IDENTITY_COUNTS, &params, &result);
+	if (status != DB_OK)
+		return status;
+	*counts = (struct identity_counts){
+		.subscriptions = db_int(result, 0, 0),
+		.active = db_int(result, 0, 1),
+		.queued = db_int(result, 0, 2),
+		.deliveries = db_int(result, 0, 3),
+		.failed_tasks = db_int(result, 0, 4),
+		.resend_requests = db_int(result, 0, 5),
+		.behind = db_int(result, 0, 6),
+		.answers = db_int(result, 0, 7),
+		.put_aside = db_int(result, 0, 8),
+	};
+	db_result_free(result);
+	return DB_OK;
+}
+
+bool identity_is_known(const struct identity_counts *counts)
+{
+	return counts->subscriptions + counts->answers + counts->put_aside > 0;
+}
+
+/* One statement in a transaction of its own; how many rows it changed. */
+static enum db_status change(struct db *db, enum db_query query, const struct db_params *params, int64_t *changed)
+{
+	struct db_result *result = NULL;
+	enum db_status status = queue_begin(db);
+
+	*changed = 0;
+	if (status != DB_OK)
+		return status;
+	status = db_query(db, query, params, &result);
+	if (status == DB_OK) {
+		*changed = db_affected(result);
+		status = db_commit(db);
+	} else {
+		db_rollback(db);
+	}
+	db_result_free(result);
+	return status;
+}
+
+static enum db_status change_while(struct db *db, enum db_query query, const struct db_params *params, int64_t *sum)
+{
+	enum db_status status;
+	int64_t changed;
+
+	do {
+		status = change(db, query, params, &changed);
+		if (status == DB_OK)
+			*sum += changed;
+	} while (status == DB_OK && changed > 0);
+	return status;
+}
+
+/* Some subscriptions, each with another id for its history. */
+struct batch {
+	struct buf ids, pseudonyms;
+	int count;
+};
+
+static enum db_status batch_find(struct db *db, const char *identity, struct batch *batch)
+{
+	struct db_result *result = NULL;
+	struct db_params params;
+	enum db_status status;
+	char pseudonym[UUID_TEXT_SIZE];
+
+	db_params_init(&params);
+	db_param_text(&params, identity);
+	db_param_int(&params, ERASE_SUBSCRIPTIONS);
+	status = db_query(db, DB_Q_IDENTITY_SOME, &params, &result);
+	if (status != DB_OK)
+		return status;
+	buf_reset(&batch->ids);
+	buf_reset(&batch->pseudonyms);
+	db_array_begin(&batch->ids);
+	db_array_begin(&batch->pseudonyms);
+	batch->count = db_rows(result);
+	for (int i = 0; i < batch->count; i++) {
+		uuid_generate(pseudonym);
+		db_array_put(&batch->ids, db_text(result, i, 0));
+		db_array_put(&batch->pseudonyms, pseudonym);
+	}
+	db_array_end(&batch->ids);
+	db_array_end(&batch->pseudonyms);
+	SBM_ASSERT(!batch->ids.overflow && !batch->pseudonyms.overflow);
+	db_result_free(result);
+	return DB_OK;
+}
+
+static enum db_status batch_erase(struct db *db, const struct batch *batch, struct identity_erased *erased, int64_t *gone)
+{
+	struct db_params params;
+	enum db_status status;
+
+	db_params_init(&params);
+	db_param_text(&params, buf_text(&batch->ids));
+	db_param_text(&params, buf_text(&batch->pseudonyms));
+	db_param_int(&params, ERASE_DELIVERIES);
+	status = change_while(db, DB_Q_IDENTITY_ERASE_DELIVERIES, &params, &erased->deliveries);
+	if (status != DB_OK)
+		return status;
+	db_params_init(&params);
+	db_param_text(&params, buf_text(&batch->ids));
+	status = change(db, DB_Q_IDENTITY_ERASE_SUBSCRIPTIONS, &params, gone);
+	if (status == DB_OK)
+		erased->subscriptions += *gone;
+	return status;
+}
+
+static enum db_status erase_subscriptions(struct db *db, const char *identity, struct identity_erased *erased, int64_t *left)
+{
+	struct batch batch = {.count = 0};
+	enum db_status status;
+	int64_t gone = 0;
+
+	buf_init(&batch.ids, 65536);
+	buf_init(&batch.pseudonyms, 65536);
+	do {
+		status = batch_find(db, identity, &batch);
+		if (status == DB_OK && batch.count > 0)
+			status = batch_erase(db, &batch, erased, &gone);
+	} while (status == DB_OK && batch.count > 0 && gone > 0);
+	*left = batch.count;
+	buf_fini(&batch.ids);
+	buf_fini(&batch.pseudonyms);
+	return status;
+}
+
+enum db_status identity_erase(struct db *db, const char *identity, struct identity_erased *erased, int64_t *left)
+{
+	struct db_params params;
+	enum db_status status = erase_subscriptions(db, identity, erased, left);
+
+	db_params_init(&params);
+	db_param_text(&params, identity);
+	if (status == DB_OK)
+		status = change_while(db, DB_Q_IDENTITY_ERASE_PUT_ASIDE, &params, &erased->put_aside);
+	db_param_int(&params, ERASE_ANSWERS);
+	if (status == DB_OK)
+		status = change_while(db, DB_Q_IDENTITY_ERASE_ANSWERS, &params, &erased->answers);
+	return status;
 }

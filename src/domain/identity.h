@@ -3,6 +3,7 @@
 
 #include "io/db.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What is done with all that belongs to one identity. `now` is clock_now() everywhere. */
@@ -22,5 +23,31 @@ struct identity_stop {
  * nobody has is none of an error: all counts are 0.
  */
 enum db_status identity_stop(struct db *, const char *identity, int64_t user_id, int64_t most, int64_t now, struct identity_stop *);
+
+/* How much is kept about an identity. */
+struct identity_counts {
+	int64_t subscriptions, active;
+	int64_t queued;     /* deliveries */
+	int64_t deliveries; /* in the history */
+	int64_t failed_tasks, resend_requests, behind;
+	int64_t answers;    /* stored for an Idempotency-Key */
+	int64_t put_aside;  /* rows that a take-over had no place for */
+};
+enum db_status identity_count(struct db *, const char *identity, struct identity_counts *);
+/* Whether anything is. */
+bool identity_is_known(const struct identity_counts *);
+
+struct identity_erased {
+	int64_t deliveries;    /* that tell nothing of a person any more */
+	int64_t subscriptions; /* with what hangs on them */
+	int64_t answers;
+	int64_t put_aside;
+};
+/*
+ * Removes what is kept about an identity whose subscriptions identity_stop has stopped, in transactions of some
+ * thousand rows each, and adds to the sums. *left: subscriptions that are still there because something is under way for
+ * them, or because they are active again. Can be called again after an error. Outside a transaction.
+ */
+enum db_status identity_erase(struct db *, const char *identity, struct identity_erased *, int64_t *left);
 
 #endif
