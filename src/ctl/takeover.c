@@ -131,6 +131,8 @@ static int open_original(struct takeover *t, const char *conninfo)
 	t->there = db_create(&config);
 	if (!db_is_up(t->there))
 		return ctl_fail("could not connect to the original's database: %s", db_message(t->there));
+	if (db_query(t->there, DB_Q_ORIGINAL_PATIENCE, NULL, NULL) != DB_OK)
+		return failed_there(t->there, "prepare the session");
 	if (db_begin(t->there) != DB_OK || db_script(t->there, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY") != DB_OK)
 		return failed_there(t->there, "begin a snapshot");
 	return CTL_OK;
