@@ -7,6 +7,7 @@ PERL_TESTS += t/ctl.t
 PERL_TESTS += t/db.t
 PERL_TESTS += t/demo.t
 PERL_TESTS += t/die-at.t
+PERL_TESTS += t/faults.t
 PERL_TESTS += t/fuzz.t
 PERL_TESTS += t/golden.t
 PERL_TESTS += t/hold.t

@@ -9,7 +9,8 @@
  *   GET  /control/reset           forgets all counts
  *   GET  /control/fault?service=identity|outbound&mode=M&every=N&status=S&delay=MS&retry_after=S
  *        what the service does to each Nth request (1: all) from now on: mode none; status (answers S); reset
- *        (connection reset, nothing counted); lose (counted, then the connection is lost); hang (no answer);
+ *        (connection reset, nothing counted); lose (counted, then the connection is lost); cut (counted, the answer
+ *        begins, then the connection is lost); hang (no answer);
  *        delay (answers after MS, like all calls of a slow service); garbage (200, not JSON)
  */
 #include <errno.h>
@@ -35,8 +36,8 @@
 #define REQUEST_MAX 65536
 #define KEY_SIZE 40
 
-enum fault_mode { FAULT_NONE, FAULT_STATUS, FAULT_RESET, FAULT_LOSE, FAULT_HANG, FAULT_DELAY, FAULT_GARBAGE, FAULT_MAX };
-static const char *const fault_words[FAULT_MAX] = {"none", "status", "reset", "lose", "hang", "delay", "garbage"};
+enum fault_mode { FAULT_NONE, FAULT_STATUS, FAULT_RESET, FAULT_LOSE, FAULT_CUT, FAULT_HANG, FAULT_DELAY, FAULT_GARBAGE, FAULT_MAX };
+static const char *const fault_words[FAULT_MAX] = {"none", "status", "reset", "lose", "cut", "hang", "delay", "garbage"};
 
 enum service { IDENTITY, OUTBOUND, SERVICES };
 static const char *const service_words[SERVICES] = {"identity", "outbound"};
@@ -271,7 +272,7 @@ static bool harm(struct connection *c, enum service service, bool *closed)
 	char extra[64] = "";
 
 	*closed = false;
-	if (fault->mode == FAULT_NONE || fault->mode == FAULT_LOSE || ++fault->seen % fault->every != 0)
+	if (fault->mode == FAULT_NONE || fault->mode == FAULT_LOSE || fault->mode == FAULT_CUT || ++fault->seen % fault->every != 0)
 		return false;
 	switch (fault->mode) {
 	case FAULT_STATUS:
@@ -324,6 +325,14 @@ static bool take_message(struct connection *c, const char *head)
 	count_key(key);
 	if (fault->mode == FAULT_LOSE && ++fault->seen % fault->every == 0) {
 		close_connection(c, true);
+		return true;
+	}
+	if (fault->mode == FAULT_CUT && ++fault->seen % fault->every == 0) {
+		static const char begun[] = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"id\":";
+
+		if (send(c->fd, begun, sizeof begun - 1, MSG_NOSIGNAL) < 0)
+			perror("send");
+		close_connection(c, false);
 		return true;
 	}
 	snprintf(body, sizeof body, "{\"id\": \"0b%.34s\", \"attempts\": 0, \"delivered\": false}", key + 2);
