@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use IO::Socket::INET;
+use POSIX ();
 use Test::More;
 use SBM::Stack;
 
@@ -118,6 +119,92 @@ subtest 'bodies' => sub {
 	is($stack->post('/api/v1/schedule/', '{"minute": "1"' . ' ' x 1_040_000 . '}', content_type => 'application/json')->{status}, 201, 'one of nearly 1 MiB arrives');
 	is($stack->upload('big.mp3', 'audio/mpeg', 'x' x (2 << 20))->{status}, 201, 'an upload of upload_max arrives');
 	is($stack->upload('bigger.mp3', 'audio/mpeg', 'x' x ((2 << 20) + 1))->{status}, 413, 'one of a byte more is refused');
+};
+
+# The example of production as it stands, with a certificate made for the moment, on ports of our own, in front of the
+# same service.
+subtest 'the example, over TLS' => sub {
+	my $dir = "$stack->{dir}/site";
+	my $openssl = grep { -x "$_/openssl" } split /:/, $ENV{PATH};
+	my $curl = grep { -x "$_/curl" } split /:/, $ENV{PATH};
+	plan skip_all => 'openssl or curl is not installed' unless $openssl && $curl;
+	mkdir $_ or die "could not make \"$_\": $!\n" for $dir, "$dir/sbm", "$dir/log";
+	my ($status, $output) = SBM::Stack::run(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=sbm.example.org
+		-addext subjectAltName=DNS:sbm.example.org -keyout), "$dir/key.pem", '-out', "$dir/fullchain.pem");
+	is($status, 0, 'a certificate') or diag($output);
+	my ($plain, $tls);
+	my $write = sub {
+		my ($name, %changes) = @_;
+		my $text = SBM::Stack::slurp(SBM::Stack::source_dir() . "/nginx/$name");
+		for my $from (sort keys %changes) { $text =~ s/$from/$changes{$from}/g or die "nginx/$name has no \"$from\"\n" }
+		open my $out, '>', "$dir/sbm/$name" or die;
+		print $out $text;
+		close $out;
+	};
+	my $run = $stack->{env}{STACK_RUN};
+	$write->('http.conf', '/run/sbm/' => "$run/");
+	$write->('locations.conf', '/var/lib/sbm/media/' => "$stack->{dir}/stack/media/");
+	$write->('fastcgi.conf');
+	my $user = join ' ', scalar getpwuid((stat $run)[4]), scalar getgrgid((stat _)[5]);
+	my $pid;
+	for (1 .. 20) {
+		($plain, $tls) = map { 20000 + int rand 12000 } 1, 2;
+		$write->('sbm.conf', 'listen 80' => "listen 127.0.0.1:$plain", 'listen 443' => "listen 127.0.0.1:$tls", 'listen \[::\]:80' => "listen [::1]:$plain", 'listen \[::\]:443' => "listen [::1]:$tls",
+			'/etc/ssl/sbm' => $dir, '/var/log/nginx' => "$dir/log");
+		open my $out, '>', "$dir/nginx.conf" or die;
+		print $out $> ? '' : "user $user;\n", "pid $dir/pid;\nerror_log $dir/log/main.log;\ndaemon off;\nevents { worker_connections 256; }\nhttp {\n", map({ "\t${_}_temp_path $dir/$_;\n" } qw(client_body fastcgi proxy scgi uwsgi)),
+			"\taccess_log off;\n\tinclude sbm/sbm.conf;\n}\n";
+		close $out;
+		my ($nginx) = grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}), '/usr/sbin';
+		my @command = ($nginx, '-p', $dir, '-c', "$dir/nginx.conf", '-e', "$dir/log/main.log");
+		($status, $output) = SBM::Stack::run(@command, '-t');
+		next if $output =~ /Address already in use/;
+		is($status, 0, 'nginx -t') or diag($output);
+		$pid = fork // die "could not fork: $!\n";
+		if (!$pid) { open STDOUT, '>', "$dir/log/out"; open STDERR, '>&', \*STDOUT; exec @command or POSIX::_exit(127) }
+		last;
+	}
+	my $ask = sub {
+		my ($url, @options) = @_;
+		my ($status, $text) = SBM::Stack::run('curl', '-s', '-i', '--max-time', 20, '--cacert', "$dir/fullchain.pem", map({ ('--resolve', "$_:127.0.0.1") } "sbm.example.org:$plain", "sbm.example.org:$tls", "other.example.org:$tls", "other.example.org:$plain"), @options, $url);
+		my ($code) = $text =~ m{^HTTP/\S+ (\d+)};
+		return ($code // "curl $status", $text);
+	};
+	my $site = "https://sbm.example.org:$tls";
+	my @token = ('-H', $AUTH);
+	poll_until { ($ask->("$site/healthz"))[0] eq '200' } 'it answers';
+	my ($code, $text) = $ask->("$site/api/v1/schedule/", @token);
+	is($code, 200, 'a request with a token');
+	like($text, qr/^strict-transport-security: max-age=\d{8}/mi, 'browsers are to come by TLS only');
+	like($text, qr/^HTTP\/2 /, 'HTTP/2');
+	like($text, qr{"(?:next|count|results)"}, 'the answer is the list');
+	like(($ask->("$site/api/v1/", @token))[1], qr{"https://sbm\.example\.org:$tls/api/v1/schedule/"}, 'links are https');
+	is(($ask->("$site/api/v1/schedule/"))[0], 401, 'without a token');
+	($code, $text) = $ask->("http://sbm.example.org:$plain/api/v1/schedule/", @token);
+	is($code, 403, 'not without TLS');
+	like($text, qr/Use https/, 'which it says');
+	is(($ask->("http://other.example.org:$plain/"))[0], 421, 'not for another name');
+	like(($ask->("https://other.example.org:$tls/"))[0], qr/^curl \d+$/, 'for which it has no certificate either');
+	like(($ask->("$site/", '--tls-max', '1.1'))[0], qr/^curl \d+$/, 'no old TLS');
+	($code, $text) = $ask->("$site/media/a.mp3");
+	is($code, 200, 'a file, to anybody');
+	is(($ask->("$site/metrics"))[0], 200, '/metrics from inside');
+	isnt(($ask->("$site/metrics", '-H', 'X-Forwarded-For: 192.0.2.1'))[0], 200, 'not through a load balancer');
+	open my $body, '>', "$dir/body" or die;
+	print $body '"' . 'x' x 1_100_000 . '"';
+	close $body;
+	is(($ask->("$site/api/v1/schedule/", '-H', 'Content-Type: application/json', '--data-binary', "\@$dir/body", @token))[0], 413, 'bodies are bounded');
+	my @logins = map { ($ask->("$site/api/token-auth/", '-d', 'username=nobody&password=wrong'))[0] } 1 .. 14;
+	is($logins[0], 400, 'a login is judged');
+	is($logins[-1], 429, 'many are told to wait');
+	is(($ask->("$site/api/v1/schedule/", @token))[0], 200, 'which troubles nobody else');
+	poll_until { (SBM::Stack::slurp("$dir/log/sbm.log") // '') =~ m{rid=\w+ msg="request" method=POST path="/api/token-auth/" status=429} } 'all of it stands in the log';
+	unlike(SBM::Stack::slurp("$dir/log/sbm.log"), qr/$stack->{token}|wrong/, 'but no token and no password');
+	$write->('locations.conf', '/var/lib/sbm/media/' => "$stack->{dir}/stack/media/", 'allow 127.0.0.0/8' => 'deny 127.0.0.0/8');
+	kill HUP => $pid;
+	poll_until { ($ask->("$site/metrics"))[0] eq '403' } '/metrics from outside';
+	kill TERM => $pid;
+	{ local $?; waitpid $pid, 0 }
 };
 
 subtest 'logins are limited where that is switched on' => sub {
