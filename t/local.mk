@@ -23,6 +23,7 @@ PERL_TESTS += t/openapi.t
 PERL_TESTS += t/outage.t
 PERL_TESTS += t/pace.t
 PERL_TESTS += t/programme.t
+PERL_TESTS += t/prometheus.t
 PERL_TESTS += t/recorded.t
 PERL_TESTS += t/repair.t
 PERL_TESTS += t/roles.t

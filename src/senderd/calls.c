@@ -45,9 +45,12 @@ void calls_count(enum calls_service service, const struct fetch_answer *answer)
 	counter_add(COUNTER_CALL_TIME + (size_t)service, (uint64_t)answer->took_ms * 1000);
 }
 
-void calls_note(enum calls_service service, const struct breaker *breaker, bool was_closed)
+void calls_outage(enum calls_service service)
 {
-	counter_set(COUNTER_PAUSED + (size_t)service, breaker->state != BREAKER_CLOSED);
-	if (was_closed && breaker->state != BREAKER_CLOSED)
-		counter_add(COUNTER_OUTAGES + (size_t)service, 1);
+	counter_add(COUNTER_OUTAGES + (size_t)service, 1);
+}
+
+void calls_show_pause(enum calls_service service, const struct breaker *breaker, int64_t now_ms)
+{
+	counter_set(COUNTER_PAUSED + (size_t)service, breaker_wait_ms(breaker, now_ms) != 0);
 }

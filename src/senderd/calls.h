@@ -4,7 +4,7 @@
 #include "domain/breaker.h"
 #include "io/fetch.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 
 /* Counts calls of other services for /metrics; in the order of base/counter.def. */
 enum calls_service { CALLS_IDENTITY, CALLS_OUTBOUND, CALLS_SCHEDULER };
@@ -15,7 +15,9 @@ enum calls_outcome {
 
 /* A call has ended. */
 void calls_count(enum calls_service, const struct fetch_answer *);
-/* The breaker was told of a call's end; was_closed: it was closed before. */
-void calls_note(enum calls_service, const struct breaker *, bool was_closed);
+/* An outage has begun: the breaker has opened that was closed. */
+void calls_outage(enum calls_service);
+/* Shows whether calls are paused; one that would make a call if it had one is not. At each turn of a process. */
+void calls_show_pause(enum calls_service, const struct breaker *, int64_t now_ms);
 
 #endif

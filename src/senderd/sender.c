@@ -742,6 +742,7 @@ static bool step(struct sender *sender)
 	bool claims;
 
 	tend_timers(sender, now);
+	way_show_pauses(sender, now);
 	/* Nothing more is sent while its result could not be written down. */
 	if (now < sender->db_again_ms)
 		return false;

@@ -121,6 +121,8 @@ void way_renew(struct way *, struct delivery *news);
 int64_t way_wait_ms(const struct sender *, int64_t now_ms);
 /* When the next one that only waits for its time may be sent; INT64_MAX when none does. */
 int64_t way_next_slot_ms(const struct sender *, int64_t now_ms);
+/* Shows in /metrics whether calls are paused. */
+void way_show_pauses(const struct sender *, int64_t now_ms);
 /* True when a service is out or being probed. */
 bool way_is_probing(const struct sender *);
 /* Ends what the log: adapter holds: written and durable, or the message sender is out. */

@@ -150,11 +150,11 @@ static void tell_breaker(struct syncer *s, struct breaker_ticket ticket, const s
 	const struct breaker_result result = {s->reply.outcome, owed->tries > 0, s->reply.retry_after_ms};
 	int64_t now = clock_monotonic_ms(), opened_at = s->breaker.opened_at;
 	bool was_closed = s->breaker.state == BREAKER_CLOSED;
-	bool changed = breaker_report(&s->breaker, &s->breaker_config, ticket, &result, now);
 
-	calls_note(CALLS_SCHEDULER, &s->breaker, was_closed);
-	if (!changed)
+	if (!breaker_report(&s->breaker, &s->breaker_config, ticket, &result, now))
 		return;
+	if (was_closed)
+		calls_outage(CALLS_SCHEDULER);
 	if (s->breaker.state == BREAKER_CLOSED)
 		log_info("service answers again", log_str("service", "scheduler"), log_int("out_ms", now - opened_at));
 	else
@@ -588,6 +588,7 @@ static void wait_for_something(struct syncer *s)
 	int64_t wait = next_due_ms(s);
 	const struct timespec timeout = {wait / 1000, wait % 1000 * 1000000};
 
+	calls_show_pause(CALLS_SCHEDULER, &s->breaker, clock_monotonic_ms());
 	if (ppoll(&fd, 1, &timeout, proc_wait_mask()) > 0)
 		wake_clear(WAKE_SYNCER);
 }

@@ -72,11 +72,11 @@ static void report(struct sender *sender, enum service service, struct breaker_t
 	int64_t now = clock_monotonic_ms();
 	int64_t opened_at = breaker->opened_at;
 	bool was_closed = breaker->state == BREAKER_CLOSED;
-	bool changed = breaker_report(breaker, &sender->config.breaker, ticket, result, now);
 
-	calls_note(service_calls[service], breaker, was_closed);
-	if (!changed)
+	if (!breaker_report(breaker, &sender->config.breaker, ticket, result, now))
 		return;
+	if (was_closed)
+		calls_outage(service_calls[service]);
 	if (breaker->state == BREAKER_CLOSED)
 		log_info("service answers again", log_str("service", service_words[service]), log_int("out_ms", now - opened_at));
 	else
@@ -513,6 +513,12 @@ int64_t way_next_slot_ms(const struct sender *sender, int64_t now_ms)
 bool way_is_probing(const struct sender *sender)
 {
 	return sender->breakers[SERVICE_IDENTITY].state != BREAKER_CLOSED || sender->breakers[SERVICE_OUTBOUND].state != BREAKER_CLOSED;
+}
+
+void way_show_pauses(const struct sender *sender, int64_t now_ms)
+{
+	for (enum service service = 0; service < SERVICE_MAX; service++)
+		calls_show_pause(service_calls[service], &sender->breakers[service], now_ms);
 }
 
 void way_flush_outlog(struct sender *sender)
