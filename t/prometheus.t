@@ -116,6 +116,9 @@ subtest 'and outlive them' => sub {
 	my @back = grep { ($type{ /^(\w+)/ && $1 =~ s/_(?:bucket|sum|count)$//r } // '') ne 'gauge' && $after->{$_} < $before->{$_} && !/duration_seconds_sum/ } keys %$before;
 	is_deeply(\@back, [], 'no counter went back');
 	is(total($after, 'sbm_process_starts_total', qr/sbm-api/) - total($before, 'sbm_process_starts_total', qr/sbm-api/), 2, 'two starts more');
+	@old = workers();
+	kill HUP => $stack->pid('sbm-api');
+	poll_until { my %now = map { $_ => 1 } workers(); keys %now && !grep { $now{$_} } @old } 'a reload puts new ones in the place of all';
 	ask(3, 5, [GET => "/api/v1/subscriptions/$id/"]);
 	comes_to(requests($after, '/api/v1/subscriptions/{id}/', 200) + 15, 'requests go on from there', 'sbm_http_requests_total', qr/subscriptions\/\{id\}\/",.*status="200"/);
 };
