@@ -150,6 +150,7 @@ $original->sql(q{
 	DELETE FROM authtoken_token WHERE user_id = 4;
 	INSERT INTO authtoken_token VALUES (md5('fresh') || left(md5('one'), 8), now(), 4);
 	UPDATE auth_user SET is_staff = true WHERE id = 3;
+	UPDATE contentstore_schedule SET day_of_month = '1-7' WHERE id = 6;
 });
 ($status, $output) = import_django('--yes');
 is($status, 0, 'a second pass') or diag($output);
@@ -158,6 +159,7 @@ ok(all_equal($output), 'makes all equal again') or diag($output);
 is_deeply([@{ $table{subscriptions} }[3, 5], @{ $table{messages} }[3 .. 5], @{ $table{tokens} }[3 .. 5], $table{users}[4]], [100, 1, 1, 3, 1, 1, 0, 1, 1], 'it tells what it added, changed and removed');
 is($stack->value("SELECT content->>'identity' FROM takeover_aside WHERE entity = 'subscription' AND kind = 'deleted'"), $original->value("SELECT md5('identity1')::uuid"), 'what was removed is kept aside');
 is($stack->get('/api/v1/schedule/1/', with('Token ' . $original->value("SELECT md5('fresh') || left(md5('one'), 8)")))->{status}, 200, 'a new token lets in');
+like($output, qr/^schedule 6 \(15 9 1-7 \* 1\): it restricts day_of_month and day_of_week; .*either/m, 'it names a schedule that will be fired on other days');
 ($status, $output) = import_django('--yes');
 %table = table_of($output);
 is_deeply([map { @{ $table{$_} }[3 .. 5] } sort keys %table], [(0) x 30], 'a third pass finds nothing to do');
@@ -205,6 +207,15 @@ $original->sql(q{UPDATE contentstore_schedule SET day_of_week = '1-5' WHERE id =
 ($status, $output) = import_django('--yes');
 is($status, 0, 'mended, they come') or diag($output);
 is($stack->value("SELECT count(*) FROM takeover_aside WHERE kind = 'refused'") . $stack->value("SELECT count(*) FROM subscription WHERE identity LIKE 'bad-%'"), '02', 'and nothing is aside any more');
+
+# One that others here depend on already.
+$original->sql("UPDATE contentstore_schedule SET day_of_week = 'mon-fri' WHERE id = 2");
+($status, $output) = import_django('--yes', '--put-aside');
+ok($status == 3 && all_equal($output), 'a schedule that cannot be read any more goes, with all that is on it') or diag($output);
+is($stack->value('SELECT count(*) FROM schedule WHERE id = 2') + $stack->value('SELECT count(*) FROM messageset WHERE id = 3') + $stack->value('SELECT count(*) FROM subscription WHERE schedule_id = 2'), 0, 'nothing of it is left');
+$original->sql("UPDATE contentstore_schedule SET day_of_week = '1-5' WHERE id = 2");
+($status, $output) = import_django('--yes');
+ok($status == 0 && all_equal($output), 'and comes back') or diag($output);
 
 # ---- another original
 

@@ -3,7 +3,8 @@
 --
 -- Each table comes the same way: read there, in batches where it is long, into a table takeover_...; what has no
 -- place here is put aside (check); then what is gone, changed and new is made so here, in one transaction for each
--- batch. The columns of a read, of the table takeover_... and of a sum are the same, in the same order.
+-- batch. Schedules and sets that are gone go last of all, so what refers to them is checked against those that came.
+-- The columns of a read, of the table takeover_... and of a sum are the same, in the same order.
 
 -- ---- the original
 
@@ -335,6 +336,14 @@ WHERE process_status = 1
     AND active
     AND NOT completed
 
+-- Fired there on days that fit both fields, here on days that fit either.
+-- name: takeover_both_days
+SELECT id, concat_ws(' ', minute, hour, day_of_month, month_of_year, day_of_week)
+FROM schedule
+WHERE btrim(day_of_month) <> '*'
+    AND btrim(day_of_week) <> '*'
+ORDER BY id
+
 -- name: takeover_files
 SELECT id, content
 FROM binarycontent
@@ -544,7 +553,7 @@ WITH bad AS (
                 WHEN t.next_set_id IS NOT NULL AND n.id IS NULL THEN format('its next set %s is not there', t.next_set_id)
             END AS reason
         FROM takeover_messageset t
-        LEFT JOIN schedule d ON d.id = t.default_schedule_id
+        LEFT JOIN takeover_schedule d ON d.id = t.default_schedule_id
         LEFT JOIN takeover_messageset n ON n.id = t.next_set_id
     ) w
     WHERE w.id = t.id
@@ -680,7 +689,7 @@ WITH bad AS (
                 WHEN t.binary_content_id IS NOT NULL AND b.id IS NULL THEN format('its binary content %s is not there', t.binary_content_id)
             END AS reason
         FROM takeover_message t
-        LEFT JOIN messageset s ON s.id = t.messageset_id
+        LEFT JOIN takeover_messageset s ON s.id = t.messageset_id
         LEFT JOIN binarycontent b ON b.id = t.binary_content_id
     ) w
     WHERE w.id = t.id
@@ -839,8 +848,8 @@ WITH bad AS (
                 WHEN t.updated_by_id IS NOT NULL AND v.id IS NULL THEN format('user %s, who changed it, is not there', t.updated_by_id)
             END AS reason
         FROM takeover_subscription t
-        LEFT JOIN messageset m ON m.id = t.messageset_id
-        LEFT JOIN schedule c ON c.id = t.schedule_id
+        LEFT JOIN takeover_messageset m ON m.id = t.messageset_id
+        LEFT JOIN takeover_schedule c ON c.id = t.schedule_id
         LEFT JOIN api_user u ON u.id = t.created_by_id
         LEFT JOIN api_user v ON v.id = t.updated_by_id
     ) w
@@ -1076,7 +1085,7 @@ WITH bad AS (
                 WHEN s.id IS NULL THEN format('its message set %s is not there', t.message_set_id)
             END AS reason
         FROM takeover_estimated_send t
-        LEFT JOIN messageset s ON s.id = t.message_set_id
+        LEFT JOIN takeover_messageset s ON s.id = t.message_set_id
     ) w
     WHERE w.id = t.id
         AND w.reason IS NOT NULL

@@ -314,6 +314,22 @@ static int64_t tell_files(struct ctl *ctl)
 	return missing;
 }
 
+/* Seed Scheduler fires these on other days than the built-in scheduler. */
+static int tell_both_days(struct ctl *ctl)
+{
+	struct db_result *result;
+
+	if (*setting_str(SETTING_SCHEDULER_URL))
+		return CTL_OK;
+	if (db_query(ctl->db, DB_Q_TAKEOVER_BOTH_DAYS, NULL, &result) != DB_OK)
+		return ctl_db_failed(ctl, "look at the schedules");
+	for (int i = 0; i < db_rows(result); i++)
+		fprintf(stderr, "schedule %s (%s): it restricts day_of_month and day_of_week; here it fires on days that fit either, while Seed Scheduler wants both\n",
+			db_text(result, i, 0), db_text(result, i, 1));
+	db_result_free(result);
+	return CTL_OK;
+}
+
 static int read_numbers(struct ctl *ctl, enum db_query query, int64_t *first, int64_t *second)
 {
 	struct db_result *result;
@@ -332,7 +348,7 @@ static int tell_rest(struct takeover *t)
 {
 	int64_t refused, deleted, in_process, missing = tell_files(t->ctl);
 
-	if (missing < 0 || read_numbers(t->ctl, DB_Q_TAKEOVER_ASIDE_COUNT, &refused, &deleted) || read_numbers(t->ctl, DB_Q_TAKEOVER_IN_PROCESS, &in_process, NULL))
+	if (missing < 0 || tell_both_days(t->ctl) || read_numbers(t->ctl, DB_Q_TAKEOVER_ASIDE_COUNT, &refused, &deleted) || read_numbers(t->ctl, DB_Q_TAKEOVER_IN_PROCESS, &in_process, NULL))
 		return CTL_FAILED;
 	if (in_process)
 		fprintf(stderr, "%" PRId64 " subscriptions are in the midst of a send (process_status 1): their message may be out or not, and they get none until sbmctl subscriptions reset\n", in_process);
