@@ -48,7 +48,7 @@ T_LOG_DRIVER = $(LOG_DRIVER)
 T_LOG_COMPILER = $(PERL)
 AM_T_LOG_FLAGS = -I$(srcdir)/t/lib
 AM_TESTS_ENVIRONMENT = SBM_BUILD='$(abs_builddir)'; export SBM_BUILD;
-EXTRA_DIST += t/original t/stack t/demo t/golden-users t/lib t/programme $(PERL_TESTS)
+EXTRA_DIST += t/prometheus.rules.yml t/original t/stack t/demo t/golden-users t/lib t/programme $(PERL_TESTS)
 include t/fuzz/local.mk
 include t/bench/local.mk
 EXTRA_DIST += t/README

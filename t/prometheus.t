@@ -145,11 +145,13 @@ subtest 'the format' => sub {
 	scrape();
 	is_deeply(\@wrong, [], 'is as Prometheus reads it');
 	SKIP: {
-		skip 'promtool is not installed (Debian package prometheus)', 2 unless $promtool;
+		skip 'promtool is not installed (Debian package prometheus)', 3 unless $promtool;
 		my ($status, $output) = SBM::Stack::run($promtool, 'check', 'metrics', { input => $stack->get('/metrics')->{content} });
 		is("$status $output", '0 ', 'promtool check metrics finds nothing');
 		($status, $output) = SBM::Stack::run($promtool, 'check', 'rules', "$source/prometheus/sbm.rules.yml");
 		is($status, 0, 'promtool check rules neither') or diag($output);
+		($status, $output) = SBM::Stack::run($promtool, 'test', 'rules', "$source/t/prometheus.rules.yml");
+		is($status, 0, 'alerts come when they should, and not else') or diag($output);
 	}
 };
 

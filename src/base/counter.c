@@ -5,7 +5,10 @@
 #include "base/assert.h"
 #include "base/log.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -90,11 +93,15 @@ void counter_sum(uint64_t *sums)
 	memset(sums, 0, count * sizeof *sums);
 	for (int i = 0; i < slots; i++) {
 		const struct slot *slot = slot_at(i);
+		pid_t process = atomic_load_explicit(&slot->process, memory_order_relaxed);
+		bool gone = process != 0 && kill(process, 0) != 0 && errno == ESRCH;
 
-		if (atomic_load_explicit(&slot->process, memory_order_relaxed) == 0)
+		if (process == 0)
 			continue;
+		/* What one that is gone had in hand is in nobody's. */
 		for (size_t n = 0; n < count; n++)
-			sums[n] += atomic_load_explicit(&slot->values[n], memory_order_relaxed);
+			if (!gone || n >= COUNTER_MAX || counter_rows[n].type != COUNTER_TYPE_GAUGE)
+				sums[n] += atomic_load_explicit(&slot->values[n], memory_order_relaxed);
 	}
 }
 

@@ -45,7 +45,7 @@ void counter_set(size_t counter, uint64_t value);
 
 /* How many there are, with those behind the table. */
 size_t counter_count(void);
-/* Adds the values of all slots up into sums, which has counter_count() places. */
+/* Adds the values of all slots up into sums, which has counter_count() places; gauges of processes that live. */
 void counter_sum(uint64_t *sums);
 /* The processes that counted last in each slot, at most max; they need not live any more. How many. */
 int counter_processes(pid_t *out, int max);
