@@ -142,7 +142,7 @@ subtest 'the way there and back is exact' => sub {
 };
 
 subtest 'a translator fills it in' => sub {
-	my $sheet = decode_utf8(export('--message-set', 'plain', '--lang', 'eng_ZA', '--add-lang', 'fra_FR'));
+	my $sheet = decode_utf8(export('--message-set', 'plain', '--lang', 'eng_ZA', '--add-lang', 'fra_FR', '--add-lang', 'fra_FR'));
 	is_deeply([grep { /fra_FR/ } split /\r\n/, $sheet], ['plain,1,fra_FR,,,', 'plain,2,fra_FR,,,'], 'rows to be filled in');
 	imports($sheet, ['--yes'], qr/nothing to change\nsbmctl: 2 rows as stored, 2 not filled in/, 'left empty they are nothing');
 	$sheet =~ s/plain,1,fra_FR,,,/plain, 1 ,fra_FR,  Bonjour maman !\x{a0},,/;

@@ -41,6 +41,19 @@ subtest 'every message fits' => sub {
 	is(scalar @days, 4, 'one, two, three and seven days a week');
 };
 
+subtest 'out as a sheet, and in again' => sub {
+	my $sheet = "$stack->{dir}/sheet.csv";
+	is(($stack->ctl('content', 'lint'))[1], "nothing was found in 549 messages of 8 message sets\n", 'nothing is wrong with it');
+	like(($stack->ctl('content', 'export', '--output', $sheet))[1], qr/^549 messages/, 'all of it');
+	my $before = $stack->value('SELECT md5(string_agg(m::text, chr(10) ORDER BY id)) FROM message m');
+	like(($stack->ctl('content', 'import', $sheet, '--yes', '--remove'))[1], qr/nothing to change\n.*549 rows as stored/, 'in again');
+	is($stack->value('SELECT md5(string_agg(m::text, chr(10) ORDER BY id)) FROM message m'), $before, 'changes nothing');
+	$stack->sql('DELETE FROM message');
+	like(($stack->ctl('content', 'import', $sheet, '--yes'))[1], qr/added 549, changed 0 and removed 0/, 'into empty sets');
+	$stack->ctl('content', 'export', '--output', "$sheet.again");
+	is(SBM::Stack::slurp("$sheet.again"), SBM::Stack::slurp($sheet), 'gives the same');
+};
+
 subtest 'somebody goes through the first two weeks with her baby' => sub {
 	my %set = map { $_->{short_name} => $_ } @{ $stack->get('/api/v1/messageset/')->{json}{results} };
 	my $first = $set{'baby.firstweeks'};

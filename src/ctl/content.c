@@ -87,6 +87,15 @@ static void put_message(const struct catalogue *content, const struct catalogue_
 	sheet_put_row(out, &row, separator);
 }
 
+/* Whether an option was given with the same value before. */
+static bool is_repeated(const struct ctl_args *args, int option)
+{
+	for (int i = 0; i < option; i++)
+		if (strcmp(args->options[i].name, args->options[option].name) == 0 && strcmp(args->options[i].value, args->options[option].value) == 0)
+			return true;
+	return false;
+}
+
 /* Rows to be filled in, after those of a number, in the languages of --add-lang that have none. */
 static void put_empty_rows(const struct ctl_args *args, const struct catalogue *content, const struct catalogue_message *m, char separator, struct buf *out)
 {
@@ -95,7 +104,9 @@ static void put_empty_rows(const struct ctl_args *args, const struct catalogue *
 	for (int i = 0; i < args->option_count; i++) {
 		struct sheet_row row = {.set = set->name, .number = m->number, .lang = args->options[i].value};
 
-		if (strcmp(args->options[i].name, "add-lang") == 0 && !catalogue_find_message(content, set, m->number, row.lang))
+		if (strcmp(args->options[i].name, "add-lang") != 0 || is_repeated(args, i))
+			continue;
+		if (!catalogue_find_message(content, set, m->number, row.lang))
 			sheet_put_row(out, &row, separator);
 	}
 }
