@@ -2,6 +2,13 @@
 --
 -- As in delivery.sql the statements leave the planner no choice of order: rows are found by = ANY of a list or by
 -- LATERAL subqueries with OFFSET 0. Lists of subscriptions are in order, so that width_bucket finds places.
+--
+-- Nothing here waits for a subscription that somebody else has locked while it has locked others itself: a sender
+-- process that writes back locks hundreds, in another order, and the two would wait for each other.
+
+-- Where somebody has to be waited for, not for long: see above. Until the end of the transaction.
+-- name: repair_hurry
+SELECT set_config('lock_timeout', '100ms', true)
 
 -- A message for each of these that is ready and still where it was seen: how many these were, how many deliveries
 -- were made, and for whom. One that is missing there had a delivery under way.
@@ -50,7 +57,7 @@ WHERE q.subscription_id = ANY ($5::uuid[])
         OFFSET 0
     )
 
--- Moves those that are ready and still where they were seen, and makes what follows on those that are completed.
+-- Moves those that are ready, still where they were seen, and in nobody's hands, and makes what follows on those that are completed.
 --   $1..$4 subscription, and where it was seen; $5 where it goes, $6 whether it is completed there
 --   $7..$12 follow-on subscriptions: place of the one they follow in $1, set, schedule, number, completed, since when
 --   $13 now
@@ -69,7 +76,7 @@ WITH seen AS MATERIALIZED (
             AND active
             AND NOT completed
             AND process_status = 0
-        FOR NO KEY UPDATE
+        FOR NO KEY UPDATE SKIP LOCKED
         OFFSET 0
     ) s ON true
 ),
@@ -144,7 +151,7 @@ WITH picked AS MATERIALIZED (
         AND id > $3::uuid
     ORDER BY id
     LIMIT 5000
-    FOR NO KEY UPDATE
+    FOR NO KEY UPDATE SKIP LOCKED
 ),
 reset AS (
     UPDATE subscription
@@ -193,26 +200,59 @@ FROM (SELECT count(*) AS looked_at, max(identity) AS last FROM part) c
 LEFT JOIN judged j ON j.near
 ORDER BY j.identity, j.created_at, j.id
 
--- Removes duplicates ($1) where the one that is kept ($2) is still going on.
+-- Removes duplicates ($1) where the one that is kept ($2) is still going on: how many, and how many are left because
+-- somebody has locked them.
 -- name: repair_remove_duplicates
-DELETE FROM subscription
-WHERE id = ANY (ARRAY(
-        SELECT w.id
-        FROM unnest($1::uuid[], $2::uuid[]) AS w (id, kept)
-        CROSS JOIN LATERAL (
-            SELECT
-            FROM subscription
-            WHERE id = w.kept
-                AND active
-                AND NOT completed
-            FOR KEY SHARE
-            OFFSET 0
-        ) k
-    ))
-    AND active
-    AND NOT completed
+WITH wanted AS MATERIALIZED (
+    SELECT w.id, w.kept
+    FROM unnest($1::uuid[], $2::uuid[]) AS w (id, kept)
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM subscription
+        WHERE id = w.id
+            AND active
+            AND NOT completed
+        OFFSET 0
+    ) d
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM subscription
+        WHERE id = w.kept
+            AND active
+            AND NOT completed
+        OFFSET 0
+    ) k
+),
+locked AS MATERIALIZED (
+    SELECT w.id
+    FROM wanted w
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM subscription
+        WHERE id = w.kept
+            AND active
+            AND NOT completed
+        FOR KEY SHARE SKIP LOCKED
+        OFFSET 0
+    ) k
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM subscription
+        WHERE id = w.id
+            AND active
+            AND NOT completed
+        FOR UPDATE SKIP LOCKED
+        OFFSET 0
+    ) d
+),
+removed AS (
+    DELETE FROM subscription
+    WHERE id = ANY (ARRAY(SELECT id FROM locked))
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM wanted) - (SELECT count(*) FROM removed)
 
--- part: prepend_chunk
+-- part: prepend
 SELECT s.id, s.identity, s.lang, t.short_name, s.next_sequence_number,
     coalesce(jsonb_typeof(s.metadata), 'null') IN ('object', 'null'),
     jsonb_typeof(s.metadata) = 'object' AND s.metadata ->> 'prepend_next_delivery' IS NOT NULL
@@ -220,25 +260,35 @@ FROM subscription s
 JOIN messageset t ON t.id = s.messageset_id
 WHERE s.active
     AND NOT s.completed
-    AND s.id > $1::uuid
-    AND ($2::integer IS NULL OR s.messageset_id = $2::integer)
-    AND t.content_type = $3::text
+    AND t.content_type = $1::text
+
+-- The next of those that may get a notice.
+-- name: repair_prepend_chunk
+-- use: prepend
+    AND s.id > $2::uuid
+    AND ($3::integer IS NULL OR s.messageset_id = $3::integer)
 ORDER BY s.id
 LIMIT 5000
 
+-- Those of these that still may.
 -- name: repair_prepend_look
--- use: prepend_chunk
+-- use: prepend
+    AND s.id = ANY (ARRAY(SELECT unnest($2::uuid[])))
+ORDER BY s.id
 
+-- And are in nobody's hands.
 -- name: repair_prepend_lock
--- use: prepend_chunk
-FOR NO KEY UPDATE OF s
+-- use: prepend
+    AND s.id = ANY (ARRAY(SELECT unnest($2::uuid[])))
+ORDER BY s.id
+FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: repair_prepend
 UPDATE subscription
 SET metadata = CASE WHEN jsonb_typeof(metadata) = 'object' THEN metadata ELSE '{}' END
         || jsonb_build_object('prepend_next_delivery', ($2::text[])[width_bucket(id, $1::uuid[])]),
     updated_at = $3::timestamptz
-WHERE id = ANY ($1::uuid[])
+WHERE id = ANY (ARRAY(SELECT unnest($1::uuid[])))
 
 -- part: tasks
 SELECT f.id, f.task_id, f.subscription_id, s.messageset_id, f.kind, f.initiated_at, f.reason

@@ -48,7 +48,7 @@ struct duplicates {
 	struct buf ids, kept;
 	struct table table;
 	struct progress progress;
-	int64_t found, removed, removed_now;
+	int64_t found, removed, removed_now, locked;
 };
 
 static int read_fields(const char *text, bool compare[FIELD_MAX])
@@ -85,9 +85,24 @@ static enum db_status remove_step(struct db *db, void *data)
 	db_param_text(&params, buf_text(&d->kept));
 	status = db_query(db, DB_Q_REPAIR_REMOVE_DUPLICATES, &params, &result);
 	if (status == DB_OK) {
-		d->removed_now = db_affected(result);
+		d->removed_now = db_int(result, 0, 0);
+		d->locked = db_int(result, 0, 1);
 		db_result_free(result);
 	}
+	return status;
+}
+
+/* Those that somebody else is at are tried again. */
+static enum db_status remove_found(struct duplicates *d)
+{
+	enum db_status status;
+	int round = 0;
+
+	do {
+		status = repair_transaction(d->ctl->db, remove_step, d);
+		if (status == DB_OK)
+			d->removed += d->removed_now;
+	} while (status == DB_OK && d->locked && repair_pause(&round));
 	return status;
 }
 
@@ -133,9 +148,7 @@ static enum db_status take_chunk(struct duplicates *d, bool *more)
 	progress_add(&d->progress, db_int(rows, 0, LOOKED_AT));
 	db_result_free(rows);
 	if (d->act && d->table.count > 0)
-		status = repair_transaction(d->ctl->db, remove_step, d);
-	if (status == DB_OK && d->act && d->table.count > 0)
-		d->removed += d->removed_now;
+		status = remove_found(d);
 	if (d->table.count > 0) {
 		progress_hide();
 		table_stream(&d->table, d->json);

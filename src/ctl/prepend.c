@@ -25,14 +25,15 @@ struct prepend {
 	const char *template;
 	bool audio, act;
 	int64_t messageset_id, now;
-	char last[UUID_TEXT_SIZE], next[UUID_TEXT_SIZE]; /* where the last chunk ended, and the one under way */
+	char last[UUID_TEXT_SIZE]; /* where the last chunk ended */
 	char example[NOTICE_MAX + 1];
+	struct buf open;           /* those of a chunk that are still to be done */
+	int open_count;
+	struct db_result *locked;  /* those of the last transaction */
 	struct buf ids, notices;
-	bool more;
-	/* Of this chunk, and of all. */
 	struct counts {
-		int64_t looked_at, put, waiting, unfit;
-	} chunk, all;
+		int64_t looked_at, put, waiting, unfit, left;
+	} step, all;
 };
 
 /* The field that a template names at text, "{lang}", and its length; -1 for none. */
@@ -95,29 +96,37 @@ static void fill_in(const struct prepend *p, const struct db_result *rows, int r
 	}
 }
 
+static void take_notice(struct prepend *p, const char *id, const char *notice)
+{
+	if (!*p->example)
+		snprintf(p->example, sizeof p->example, "%s", notice);
+	if (p->act) {
+		db_array_put(&p->ids, id);
+		db_array_put(&p->notices, notice);
+	}
+	p->step.put++;
+}
+
 static void take_row(struct prepend *p, const struct db_result *rows, int row)
 {
 	struct buf notice;
 
-	p->chunk.looked_at++;
+	p->step.looked_at++;
 	if (!db_bool(rows, row, FITS)) {
-		p->chunk.unfit++;
+		p->step.unfit++;
 		return;
 	}
 	if (db_bool(rows, row, WAITING)) {
-		p->chunk.waiting++;
+		p->step.waiting++;
 		return;
 	}
 	buf_init(&notice, NOTICE_MAX);
 	fill_in(p, rows, row, &notice);
-	if (!*p->example)
-		snprintf(p->example, sizeof p->example, "%s", buf_text(&notice));
-	if (p->act) {
-		db_array_put(&p->ids, db_text(rows, row, ID));
-		db_array_put(&p->notices, buf_text(&notice));
-	}
+	if (notice.overflow)
+		p->step.unfit++;
+	else
+		take_notice(p, db_text(rows, row, ID), buf_text(&notice));
 	buf_fini(&notice);
-	p->chunk.put++;
 }
 
 static enum db_status store(struct prepend *p)
@@ -130,57 +139,136 @@ static enum db_status store(struct prepend *p)
 	db_param_text(&params, buf_text(&p->ids));
 	db_param_text(&params, buf_text(&p->notices));
 	db_param_time(&params, p->now);
-	return p->act && p->chunk.put ? db_query(p->ctl->db, DB_Q_REPAIR_PREPEND, &params, NULL) : DB_OK;
+	return p->act && p->step.put ? db_query(p->ctl->db, DB_Q_REPAIR_PREPEND, &params, NULL) : DB_OK;
 }
 
-/* One chunk; its subscriptions are locked meanwhile when notices are put in. */
-static enum db_status prepend_step(struct db *db, void *data)
+static enum db_status query(struct prepend *p, enum db_query statement, struct db_result **rows)
 {
-	struct prepend *p = data;
 	struct db_params params;
-	struct db_result *rows;
-	enum db_status status;
 
 	db_params_init(&params);
-	db_param_text(&params, p->last);
-	ctl_param_messageset(&params, p->messageset_id);
 	db_param_text(&params, p->audio ? "audio" : "text");
-	status = db_query(db, p->act ? DB_Q_REPAIR_PREPEND_LOCK : DB_Q_REPAIR_PREPEND_LOOK, &params, &rows);
-	if (status != DB_OK)
-		return status;
-	p->chunk = (struct counts){0};
+	if (statement == DB_Q_REPAIR_PREPEND_CHUNK) {
+		db_param_text(&params, p->last);
+		ctl_param_messageset(&params, p->messageset_id);
+	} else {
+		db_param_text(&params, buf_text(&p->open));
+	}
+	return db_query(p->ctl->db, statement, &params, rows);
+}
+
+static void take_rows(struct prepend *p, const struct db_result *rows)
+{
+	p->step = (struct counts){0};
 	buf_reset(&p->ids);
 	buf_reset(&p->notices);
 	db_array_begin(&p->ids);
 	db_array_begin(&p->notices);
 	for (int row = 0; row < db_rows(rows); row++)
 		take_row(p, rows, row);
-	status = store(p);
-	p->more = db_rows(rows) > 0;
-	if (status == DB_OK && p->more)
-		snprintf(p->next, sizeof p->next, "%s", db_text(rows, db_rows(rows) - 1, ID));
+}
+
+/* Those that are open and that nobody else is at. */
+static enum db_status prepend_step(struct db *db, void *data)
+{
+	struct prepend *p = data;
+	enum db_status status;
+
+	(void)db;
+	db_result_free(p->locked);
+	p->locked = NULL;
+	status = query(p, DB_Q_REPAIR_PREPEND_LOCK, &p->locked);
+	if (status != DB_OK)
+		return status;
+	take_rows(p, p->locked);
+	return store(p);
+}
+
+static void add_counts(struct prepend *p)
+{
+	p->all.looked_at += p->step.looked_at;
+	p->all.put += p->step.put;
+	p->all.waiting += p->step.waiting;
+	p->all.unfit += p->step.unfit;
+}
+
+/* Makes these rows the open ones; without those in `but`, which has some of them, in the same order. */
+static void set_open(struct prepend *p, const struct db_result *rows, const struct db_result *but)
+{
+	int skip = 0;
+
+	p->open_count = 0;
+	buf_reset(&p->open);
+	db_array_begin(&p->open);
+	for (int row = 0; row < db_rows(rows); row++) {
+		const char *id = db_text(rows, row, ID);
+
+		if (but && skip < db_rows(but) && !strcmp(db_text(but, skip, ID), id)) {
+			skip++;
+			continue;
+		}
+		db_array_put(&p->open, id);
+		p->open_count++;
+	}
+	db_array_end(&p->open);
+}
+
+/* Puts notices in for a chunk: again and again for those that somebody else is at. rows are freed. */
+static enum db_status put_in(struct prepend *p, struct db_result *rows)
+{
+	enum db_status status = DB_OK;
+	int round = 0;
+
+	set_open(p, rows, NULL);
+	while (status == DB_OK && p->open_count > 0) {
+		status = repair_transaction(p->ctl->db, prepend_step, p);
+		if (status != DB_OK)
+			break;
+		add_counts(p);
+		set_open(p, rows, p->locked);
+		if (p->open_count == 0 || !repair_pause(&round))
+			break;
+		db_result_free(rows);
+		rows = NULL;
+		status = query(p, DB_Q_REPAIR_PREPEND_LOOK, &rows);
+		if (status == DB_OK)
+			set_open(p, rows, NULL);
+	}
+	p->all.left += p->open_count;
 	db_result_free(rows);
 	return status;
+}
+
+static enum db_status take_chunk(struct prepend *p, bool *more)
+{
+	struct db_result *rows;
+	enum db_status status = query(p, DB_Q_REPAIR_PREPEND_CHUNK, &rows);
+
+	if (status != DB_OK)
+		return status;
+	*more = db_rows(rows) > 0;
+	if (*more)
+		snprintf(p->last, sizeof p->last, "%s", db_text(rows, db_rows(rows) - 1, ID));
+	if (p->act)
+		return put_in(p, rows);
+	take_rows(p, rows);
+	add_counts(p);
+	db_result_free(rows);
+	return DB_OK;
 }
 
 static int go_through(struct prepend *p)
 {
 	enum db_status status = DB_OK;
 	struct progress progress;
+	bool more = true;
 	int64_t total;
 
 	if (ctl_active(p->ctl, p->messageset_id, &total))
 		return CTL_FAILED;
 	progress_begin(&progress, "subscriptions", total);
-	for (p->more = true; status == DB_OK && p->more;) {
-		status = repair_transaction(p->ctl->db, prepend_step, p);
-		if (status != DB_OK)
-			break;
-		memcpy(p->last, p->next, sizeof p->last);
-		p->all.looked_at += p->chunk.looked_at;
-		p->all.put += p->chunk.put;
-		p->all.waiting += p->chunk.waiting;
-		p->all.unfit += p->chunk.unfit;
+	while (status == DB_OK && more) {
+		status = take_chunk(p, &more);
 		progress_set(&progress, p->all.looked_at);
 	}
 	progress_end(&progress);
@@ -197,12 +285,14 @@ static int tell(const struct prepend *p, int rc)
 	if (p->all.waiting)
 		fprintf(stderr, "sbmctl: %" PRId64 " of %" PRId64 " active subscriptions have a notice that waits, and keep it\n", p->all.waiting, p->all.looked_at);
 	if (p->all.unfit)
-		fprintf(stderr, "sbmctl: %" PRId64 " have metadata that is no object, and get none\n", p->all.unfit);
+		fprintf(stderr, "sbmctl: %" PRId64 " have metadata that is no object, or a notice that would get longer than %d bytes, and get none\n", p->all.unfit, NOTICE_MAX);
+	if (p->all.left)
+		fprintf(stderr, "sbmctl: %" PRId64 " were locked by somebody else all the time, and get none\n", p->all.left);
 	if (p->act)
 		fprintf(stderr, "sbmctl: put a notice before the next message of %" PRId64 " subscription%s\n", p->all.put, plural);
 	else if (!rc)
 		ctl_would("put a notice before the next message of %" PRId64 " subscription%s", p->all.put, plural);
-	return rc;
+	return p->all.left ? CTL_FAILED : rc;
 }
 
 int ctl_subscriptions_prepend(struct ctl *ctl, const struct ctl_args *args)
@@ -219,9 +309,12 @@ int ctl_subscriptions_prepend(struct ctl *ctl, const struct ctl_args *args)
 	if (!ctl_db(ctl) || ctl_messageset(ctl, ctl_value(args, "message-set"), &p.messageset_id))
 		return CTL_FAILED;
 	p.now = clock_now();
+	buf_init(&p.open, ARRAY_MAX);
 	buf_init(&p.ids, ARRAY_MAX);
 	buf_init(&p.notices, ARRAY_MAX);
 	rc = tell(&p, go_through(&p));
+	db_result_free(p.locked);
+	buf_fini(&p.open);
 	buf_fini(&p.ids);
 	buf_fini(&p.notices);
 	return rc;

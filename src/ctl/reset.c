@@ -24,7 +24,7 @@ struct reset {
 	struct ctl *ctl;
 	int64_t process_status, messageset_id;
 	char last[UUID_TEXT_SIZE], next[UUID_TEXT_SIZE]; /* where the last chunk ended, and the one under way */
-	int64_t reset_now, now;
+	int64_t reset_now, count, now;
 	bool more;
 };
 
@@ -51,41 +51,76 @@ static enum db_status reset_step(struct db *db, void *data)
 	return DB_OK;
 }
 
-static int reset_all(struct reset *r, int64_t total)
+/* Goes over all once. Those that somebody else is at are left out. */
+static enum db_status reset_pass(struct reset *r, struct progress *progress)
 {
 	enum db_status status = DB_OK;
-	struct progress progress;
-	int64_t count = 0;
 
-	progress_begin(&progress, "subscriptions", total);
+	snprintf(r->last, sizeof r->last, "00000000-0000-0000-0000-000000000000");
 	for (r->more = true; status == DB_OK && r->more;) {
 		status = repair_transaction(r->ctl->db, reset_step, r);
 		if (status != DB_OK)
 			break;
 		memcpy(r->last, r->next, sizeof r->last);
-		count += r->reset_now;
-		progress_set(&progress, count);
+		r->count += r->reset_now;
+		progress_set(progress, r->count);
 	}
+	return status;
+}
+
+/* Those that stand still, by message set; the result is the caller's. */
+static enum db_status find_stuck(struct reset *r, struct db_result **result, int64_t *total)
+{
+	struct db_params params;
+	enum db_status status;
+
+	db_params_init(&params);
+	db_param_int(&params, r->process_status);
+	ctl_param_messageset(&params, r->messageset_id);
+	status = db_query(r->ctl->db, DB_Q_REPAIR_STUCK, &params, result);
+	*total = 0;
+	for (int row = 0; status == DB_OK && row < db_rows(*result); row++)
+		*total += db_int(*result, row, 2);
+	return status;
+}
+
+static enum db_status count_left(struct reset *r, int64_t *left)
+{
+	struct db_result *result = NULL;
+	enum db_status status = find_stuck(r, &result, left);
+
+	db_result_free(result);
+	return status;
+}
+
+static int reset_all(struct reset *r, int64_t total)
+{
+	enum db_status status;
+	struct progress progress;
+	int64_t left = 0;
+	int round = 0;
+
+	progress_begin(&progress, "subscriptions", total);
+	do {
+		status = reset_pass(r, &progress);
+		if (status == DB_OK)
+			status = count_left(r, &left);
+	} while (status == DB_OK && left > 0 && repair_pause(&round));
 	progress_end(&progress);
-	fprintf(stderr, "sbmctl: reset %" PRId64 " subscription%s\n", count, count == 1 ? "" : "s");
-	return status == DB_OK ? CTL_OK : ctl_db_failed(r->ctl, "reset the subscriptions");
+	fprintf(stderr, "sbmctl: reset %" PRId64 " subscription%s\n", r->count, r->count == 1 ? "" : "s");
+	if (status != DB_OK)
+		return ctl_db_failed(r->ctl, "reset the subscriptions");
+	return left ? ctl_fail("%" PRId64 " are left, which somebody else has locked; try again", left) : CTL_OK;
 }
 
 /* Lists them by message set. */
 static int list_stuck(struct reset *r, bool json, int64_t *total)
 {
-	struct db_params params;
-	struct db_result *result;
+	struct db_result *result = NULL;
 	struct table table;
 
-	db_params_init(&params);
-	db_param_int(&params, r->process_status);
-	ctl_param_messageset(&params, r->messageset_id);
-	if (db_query(r->ctl->db, DB_Q_REPAIR_STUCK, &params, &result) != DB_OK)
+	if (find_stuck(r, &result, total) != DB_OK)
 		return ctl_db_failed(r->ctl, "read the subscriptions");
-	*total = 0;
-	for (int row = 0; row < db_rows(result); row++)
-		*total += db_int(result, row, 2);
 	table_init(&table, columns);
 	table_add_result(&table, result);
 	table_show(&table, json);
@@ -97,7 +132,7 @@ static int list_stuck(struct reset *r, bool json, int64_t *total)
 
 int ctl_subscriptions_reset(struct ctl *ctl, const struct ctl_args *args)
 {
-	struct reset r = {.ctl = ctl, .process_status = STATUS_IN_PROCESS, .last = "00000000-0000-0000-0000-000000000000"};
+	struct reset r = {.ctl = ctl, .process_status = STATUS_IN_PROCESS};
 	const char *status = ctl_value(args, "status");
 	int64_t total;
 

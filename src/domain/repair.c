@@ -4,11 +4,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Room for the arrays of 5000 subscriptions, each with the longest plan. */
 #define ARRAY_MAX ((size_t)64 << 20)
+/* How often and for how long those who have locked something are waited for: some seconds in all. */
+#define PAUSES 250
+#define PAUSE_MS 20
 
 /* Where a subscription was seen, and where it goes. */
 enum { ID, SET, SCHEDULE, NUMBER, BECOMES, COMPLETE, FOLLOW_PLACE, FOLLOW_SET, FOLLOW_SCHEDULE, FOLLOW_NUMBER, FOLLOW_COMPLETE, FOLLOW_CREATED, COLUMN_MAX };
@@ -93,20 +97,36 @@ void repair_add_plan(struct repair *repair, const struct programme *p, const str
 	}
 }
 
+static enum db_status try_step(struct db *db, enum db_status (*step)(struct db *, void *), void *data)
+{
+	enum db_status status = db_begin(db);
+
+	if (status == DB_OK)
+		status = db_query(db, DB_Q_REPAIR_HURRY, NULL, NULL);
+	if (status == DB_OK)
+		status = step(db, data);
+	if (status == DB_OK)
+		status = db_commit(db);
+	if (status != DB_OK)
+		db_rollback(db);
+	return status;
+}
+
 enum db_status repair_transaction(struct db *db, enum db_status (*step)(struct db *, void *), void *data)
 {
-	enum db_status status = DB_RETRY;
+	enum db_status status = try_step(db, step, data);
 
-	for (int tries = 0; status == DB_RETRY && tries < REPAIR_TRIES; tries++) {
-		status = db_begin(db);
-		if (status == DB_OK)
-			status = step(db, data);
-		if (status == DB_OK)
-			status = db_commit(db);
-		if (status != DB_OK)
-			db_rollback(db);
-	}
+	for (int round = 0; (status == DB_RETRY || status == DB_TIMEOUT) && repair_pause(&round);)
+		status = try_step(db, step, data);
 	return status;
+}
+
+bool repair_pause(int *round)
+{
+	if (++*round > PAUSES)
+		return false;
+	poll(NULL, 0, PAUSE_MS);
+	return true;
 }
 
 /* The arrays from first to last as parameters. */

@@ -9,8 +9,8 @@
 
 /*
  * What an administrator does to many subscriptions at once, a chunk at a time, while daemons send.  Each call
- * is one transaction, begun and ended here, and done again when it came into a deadlock with others.  A
- * subscription that moved since it was looked at is left as it is, and counted.
+ * is one transaction, begun and ended here.  A subscription that moved since it was looked at, or that somebody
+ * else is at, is left as it is, and counted.
  */
 
 /* The subscriptions of one chunk that something is to be done to. */
@@ -40,12 +40,12 @@ struct repair_moves {
 };
 enum db_status repair_move(struct repair *, int64_t now, struct repair_moves *);
 
-/* How often a transaction that came into a deadlock is done. */
-#define REPAIR_TRIES 5
 /*
- * Runs a step in a transaction of its own, again when it came into a deadlock: the step must undo what it
- * counted by then, or count only with DB_OK.
+ * Runs a step in a transaction of its own; again, for some seconds, when it came into a deadlock or found something
+ * locked: the step counts anew each time.
  */
 enum db_status repair_transaction(struct db *, enum db_status (*step)(struct db *, void *), void *data);
+/* Waits a moment for those who have locked something; *round begins at 0. False when they were waited for long enough. */
+bool repair_pause(int *round);
 
 #endif
