@@ -5,6 +5,7 @@
 #include "tap.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* What needs a server is run against the connection string in SBM_TEST_DB, in a schema of its own. */
@@ -320,6 +321,60 @@ static void test_queries(struct db *db)
 	is_int(db_script(db, "SELECT 1; SELECT 1/0"), DB_BAD_VALUE, "a script that fails");
 }
 
+static int take_first(void *context, const char *line, size_t n)
+{
+	struct buf *lines = context;
+
+	buf_put(lines, line, n);
+	return -1;
+}
+
+static int take_all(void *context, const char *line, size_t n)
+{
+	take_first(context, line, n);
+	return 0;
+}
+
+/* Puts the pieces, and ends. */
+static enum db_status copy_in(struct db *db, const char *const *pieces, bool good)
+{
+	if (db_copy_in_begin(db, DB_Q_TAKEOVER_ESTIMATED_SEND_STAGE) != DB_OK)
+		return DB_STATUS_MAX;
+	for (; *pieces; pieces++)
+		if (db_copy_in_put(db, *pieces, strlen(*pieces)) != DB_OK)
+			break;
+	return db_copy_in_end(db, good);
+}
+
+/* The statements are those of a take-over, on tables of our own that go with the transaction. */
+static void test_copy(struct db *db)
+{
+	static const struct db_stmt count = {NULL, "SELECT count(*) + $1::int8 FROM takeover_estimated_send"};
+	struct buf lines;
+
+	buf_init(&lines, 1000);
+	is_int(db_begin(db), DB_OK, "a transaction");
+	is_int(db_script(db, "CREATE TEMP TABLE takeover_estimated_send (id int4, day date, a int4, b int4, c int4) ON COMMIT DROP;"
+			"CREATE TEMP VIEW subscriptions_estimatedsend AS SELECT id, day AS send_date, a AS messageset_id, b AS estimate_subscriptions, c AS estimate_identities "
+			"FROM takeover_estimated_send ORDER BY id"), DB_OK, "tables for copies");
+	is_int(copy_in(db, (const char *[]){"1\t2026-01-01\t2\t3\t4\n2\t2026", "-01-02\t2\t\\N\t4\n", NULL}, true), DB_OK, "rows in, cut anywhere");
+	is_int(number(db, &count, 0), 2, "are there");
+	is_int(db_copy_out(db, DB_Q_ORIGINAL_ESTIMATED_SEND_COPY, take_all, &lines), DB_OK, "rows out");
+	is_str(buf_text(&lines), "1\t2026-01-01\t2\t3\t4\n2\t2026-01-02\t2\t\\N\t4\n", "as they came");
+	buf_reset(&lines);
+	is_int(db_copy_out(db, DB_Q_ORIGINAL_ESTIMATED_SEND_COPY, take_first, &lines), DB_OK, "rows out, of which one is wanted");
+	is_str(buf_text(&lines), "1\t2026-01-01\t2\t3\t4\n", "no more come");
+	is_int(db_script(db, "SAVEPOINT here"), DB_OK, "the connection is fit for more");
+	is_int(copy_in(db, (const char *[]){"3\tnever\t2\t3\t4\n", NULL}, true), DB_BAD_VALUE, "a row that does not fit");
+	is_int(db_script(db, "ROLLBACK TO here"), DB_OK, "goes back");
+	ok(copy_in(db, (const char *[]){"3\t2026-01-01\t2\t3\t4\n", NULL}, false) != DB_OK, "rows that are given up");
+	is_int(db_script(db, "ROLLBACK TO here"), DB_OK, "go back");
+	is_int(number(db, &count, 0), 2, "and none of them stays");
+	db_rollback(db);
+	is_int(db_copy_in_put(db, "x", 1), DB_ERROR, "a row outside of a copy");
+	buf_fini(&lines);
+}
+
 static void test_server(const char *conninfo)
 {
 	struct db_config config = {.conninfo = conninfo, .application_name = "sbm-test", .statement_timeout_ms = 700, .lock_timeout_ms = 200};
@@ -341,6 +396,7 @@ static void test_server(const char *conninfo)
 	test_stale(db);
 	test_many(db);
 	test_queries(db);
+	test_copy(db);
 	is_int(db_script(db, "DROP SCHEMA sbm_test CASCADE"), DB_OK, "cleaned up");
 	db_free(db);
 	db_free(other);
