@@ -223,6 +223,23 @@ subtest 'shown and erased' => sub {
 	$stack->sql('UPDATE subscription SET active = false WHERE active');
 };
 
+subtest 'deleted before' => sub {
+	my $identity = subscribe($stack, $set, $schedule);
+	my $address = SBM::Sink::address_of($identity);
+	fire($stack, $schedule);
+	settled($stack);
+	$stack->delete('/api/v1/subscriptions/' . subscription($stack, $identity)->{id} . '/');
+	is((identity_ctl('show', $identity))[0], 1, 'nothing leads there any more');
+	my ($status, $output) = identity_ctl('show', $identity, '--address', $address, '--json');
+	is_deeply([map { $_->{to_addr} } @{ json_of($output)->{strays} }], [$address], 'but its address');
+	like((identity_ctl('erase', $identity, '--address', $address))[2], qr/would erase 0 subscriptions.* out of 1, /, 'a dry run');
+	($status, $output) = identity_ctl('erase', $identity, '--address', $address, '--yes');
+	like("$status $output", qr/^0 erased: 0 subscriptions.*; 1 deliveries are kept/, 'erased');
+	is_deeply([found_in($address)], [], 'nothing is left');
+	is((identity_ctl('erase', $identity, '--address', $address, '--yes'))[0], 1, 'not a second time');
+	is((identity_ctl('show', $identity, '--address', ''))[0], 2, 'no address');
+};
+
 subtest 'erased while its message is on its way' => sub {
 	my $identity = subscribe($stack, $set, $schedule);
 	$sink->forget;

@@ -79,6 +79,24 @@ SELECT (SELECT count(*) FROM mine),
     (SELECT count(*) FROM idempotency WHERE position(to_json($1::text)::text IN body) > 0),
     (SELECT count(*) FROM takeover_aside WHERE content ->> 'identity' = $1::text)
 
+-- Deliveries to an address whose subscriptions are there no more: no identity leads to them.
+-- name: identity_strays
+SELECT count(*)
+FROM delivery d
+WHERE d.to_addr = $1::text
+    AND NOT EXISTS (SELECT FROM subscription s WHERE s.id = d.subscription_id)
+
+-- name: identity_stray_list
+SELECT d.delivery_id, d.subscription_id, t.short_name, d.sequence_number, d.lang, d.kind, d.state, d.to_addr, d.outbound_id,
+    d.reason, d.run_id, d.request_id, d.created_at, d.finished_at
+FROM delivery d
+LEFT JOIN messageset t ON t.id = d.messageset_id
+WHERE d.to_addr = $3::text
+    AND $1::text <> ''
+    AND NOT EXISTS (SELECT FROM subscription s WHERE s.id = d.subscription_id)
+ORDER BY d.finished_at DESC, d.delivery_id DESC
+LIMIT $2::bigint
+
 -- name: identity_subscriptions
 SELECT s.id, t.short_name, s.lang, s.next_sequence_number, s.initial_sequence_number, s.schedule_id, s.active, s.completed,
     s.process_status, s.version, s.metadata, s.hub_request_id, s.created_at, s.updated_at
@@ -195,3 +213,20 @@ WHERE (user_id, key) IN (
 -- name: identity_erase_put_aside
 DELETE FROM takeover_aside
 WHERE content ->> 'identity' = $1::text
+
+-- The same as identity_erase_deliveries, for at most $3 of identity_strays; $2 makes other ids of the subscriptions'.
+-- name: identity_erase_strays
+UPDATE delivery
+SET subscription_id = md5($2::text || subscription_id::text)::uuid,
+    delivery_id = gen_random_uuid(),
+    to_addr = NULL,
+    outbound_id = NULL,
+    request_id = NULL,
+    reason = split_part(reason, ':', 1)
+WHERE to_addr = $1::text
+    AND delivery_id = ANY (ARRAY(
+        SELECT d.delivery_id
+        FROM delivery d
+        WHERE d.to_addr = $1::text
+            AND NOT EXISTS (SELECT FROM subscription s WHERE s.id = d.subscription_id)
+        LIMIT $3::bigint))

@@ -140,7 +140,10 @@ static const struct ctl_option content_clone_options[] = {
 	{0},
 };
 
+#define ADDRESS_OPTION {"address", "ADDRESS", "deliveries to it, too, whose subscriptions were deleted before"}
+
 static const struct ctl_option identity_show_options[] = {
+	ADDRESS_OPTION,
 	{"limit", "N", "of each list the newest N; 100 when not given"},
 	{"json", NULL, "as JSON"},
 	{0},
@@ -148,6 +151,7 @@ static const struct ctl_option identity_show_options[] = {
 
 static const struct ctl_option identity_erase_options[] = {
 	CTL_OPTION_YES,
+	ADDRESS_OPTION,
 	{0},
 };
 

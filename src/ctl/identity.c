@@ -66,6 +66,7 @@ static const struct part parts[] = {
 	{"resend_requests", "Resend requests", "none", DB_Q_IDENTITY_RESEND_REQUESTS, 2, false, resend_columns},
 	{"behind", "Behind", "not at the last look", DB_Q_IDENTITY_BEHIND, 2, false, behind_columns},
 	{"answers", "Answers stored for an Idempotency-Key", "none", DB_Q_IDENTITY_ANSWERS, 2, false, answer_columns},
+	{"strays", "Deliveries to the address, of subscriptions that are there no more", "none", DB_Q_IDENTITY_STRAY_LIST, 3, false, delivery_columns},
 	{"put_aside", "Put aside at a take-over", "nothing", DB_Q_IDENTITY_PUT_ASIDE, 2, false, aside_columns},
 };
 
@@ -79,13 +80,15 @@ static void tell_outside(void)
 /* CTL_OK when anything is kept. */
 static int find(struct ctl *ctl, const struct ctl_args *args, struct identity_counts *counts)
 {
-	const char *identity = args->operands[0];
+	const char *identity = args->operands[0], *address = ctl_value(args, "address");
 
 	if (!*identity || !utf8_is_valid(identity, strlen(identity)) || utf8_length(identity) > IDENTITY_MAX)
 		return ctl_usage("an identity is UTF-8 of 1 to %d characters", IDENTITY_MAX);
+	if (address && (!*address || !utf8_is_valid(address, strlen(address))))
+		return ctl_usage("--address: expected an address");
 	if (!ctl_db(ctl))
 		return CTL_FAILED;
-	if (identity_count(ctl->db, identity, counts) != DB_OK)
+	if (identity_count(ctl->db, identity, address, counts) != DB_OK)
 		return ctl_db_failed(ctl, "look for the identity");
 	return identity_is_known(counts) ? CTL_OK : ctl_fail("nothing is kept about the identity \"%s\"", identity);
 }
@@ -106,6 +109,7 @@ int ctl_identity_show(struct ctl *ctl, const struct ctl_args *args)
 	db_params_init(&params);
 	db_param_text(&params, args->operands[0]);
 	db_param_int(&params, limit);
+	db_param_text(&params, ctl_value(args, "address"));
 	rc = parts_show(ctl, parts, sizeof parts / sizeof *parts, &params, "read what is kept about the identity", ctl_has(args, "json"));
 	if (!rc && (counts.deliveries > limit || counts.subscriptions > limit))
 		fprintf(stderr, "sbmctl: of each list these are the newest %" PRId64 "; --limit takes more\n", limit);
@@ -165,7 +169,7 @@ static int erase_all(struct ctl *ctl, const char *identity, struct identity_eras
 
 int ctl_identity_erase(struct ctl *ctl, const struct ctl_args *args)
 {
-	const char *identity = args->operands[0];
+	const char *identity = args->operands[0], *address = ctl_value(args, "address");
 	struct identity_erased erased = {0};
 	struct identity_counts counts;
 	int rc = find(ctl, args, &counts);
@@ -175,10 +179,12 @@ int ctl_identity_erase(struct ctl *ctl, const struct ctl_args *args)
 	if (!ctl_yes(args)) {
 		ctl_would("erase %" PRId64 " subscriptions, of which %" PRId64 " are active, with %" PRId64 " failed tasks and %" PRId64 " resend requests, cancel %" PRId64
 			" deliveries, take address and ids out of %" PRId64 ", and erase %" PRId64 " stored answers and %" PRId64 " rows put aside",
-			counts.subscriptions, counts.active, counts.failed_tasks, counts.resend_requests, counts.queued, counts.deliveries, counts.answers, counts.put_aside);
+			counts.subscriptions, counts.active, counts.failed_tasks, counts.resend_requests, counts.queued, counts.deliveries + counts.strays, counts.answers, counts.put_aside);
 		return CTL_OK;
 	}
 	rc = erase_all(ctl, identity, &erased);
+	if (!rc && address && identity_erase_strays(ctl->db, address, &erased) != DB_OK)
+		rc = ctl_db_failed(ctl, "erase the address");
 	printf("erased: %" PRId64 " subscriptions, %" PRId64 " stored answers, %" PRId64 " rows put aside; %" PRId64 " deliveries are kept without address and ids\n",
 		erased.subscriptions, erased.answers, erased.put_aside, erased.deliveries);
 	if (!rc)

@@ -9,6 +9,7 @@
 #define ERASE_SUBSCRIPTIONS 50
 #define ERASE_DELIVERIES 200
 #define ERASE_ANSWERS 1000
+#define ERASE_STRAYS 10000
 
 static void param_user(struct db_params *params, int64_t user_id)
 {
@@ -77,7 +78,16 @@ enum db_status identity_stop(struct db *db, const char *identity, int64_t user_i
 	return query_count(db, DB_Q_IDENTITY_UNDER_WAY, &params, &stop->under_way);
 }
 
-enum db_status identity_count(struct db *db, const char *identity, struct identity_counts *counts)
+static enum db_status count_strays(struct db *db, const char *address, int64_t *count)
+{
+	struct db_params params;
+
+	db_params_init(&params);
+	db_param_text(&params, address);
+	return query_count(db, DB_Q_IDENTITY_STRAYS, &params, count);
+}
+
+enum db_status identity_count(struct db *db, const char *identity, const char *address, struct identity_counts *counts)
 {
 	struct db_result *result = NULL;
 	struct db_params params;
@@ -100,12 +110,12 @@ enum db_status identity_count(struct db *db, const char *identity, struct identi
 		.put_aside = db_int(result, 0, 8),
 	};
 	db_result_free(result);
-	return DB_OK;
+	return address ? count_strays(db, address, &counts->strays) : DB_OK;
 }
 
 bool identity_is_known(const struct identity_counts *counts)
 {
-	return counts->subscriptions + counts->answers + counts->put_aside > 0;
+	return counts->subscriptions + counts->answers + counts->put_aside + counts->strays > 0;
 }
 
 /* One statement in a transaction of its own; how many rows it changed. */
@@ -229,4 +239,29 @@ enum db_status identity_erase(struct db *db, const char *identity, struct identi
 	if (status == DB_OK)
 		status = change_while(db, DB_Q_IDENTITY_ERASE_ANSWERS, &params, &erased->answers);
 	return status;
+}
+
+enum db_status identity_erase_strays(struct db *db, const char *address, struct identity_erased *erased)
+{
+	struct db_result *result;
+	struct db_params params;
+	char salt[UUID_TEXT_SIZE];
+	enum db_status status;
+	int64_t changed = 0;
+
+	uuid_generate(salt);
+	db_params_init(&params);
+	db_param_text(&params, address);
+	db_param_text(&params, salt);
+	db_param_int(&params, ERASE_STRAYS);
+	/* Each is a transaction of its own, in which the planner is free: no index leads to an address. */
+	do {
+		status = db_query(db, DB_Q_IDENTITY_ERASE_STRAYS, &params, &result);
+		if (status != DB_OK)
+			return status;
+		changed = db_affected(result);
+		erased->deliveries += changed;
+		db_result_free(result);
+	} while (changed > 0);
+	return DB_OK;
 }

@@ -32,8 +32,10 @@ struct identity_counts {
 	int64_t failed_tasks, resend_requests, behind;
 	int64_t answers;    /* stored for an Idempotency-Key */
 	int64_t put_aside;  /* rows that a take-over had no place for */
+	int64_t strays;     /* deliveries to an address, of subscriptions that are there no more */
 };
-enum db_status identity_count(struct db *, const char *identity, struct identity_counts *);
+/* address: NULL for none; with one, the whole history is looked through. */
+enum db_status identity_count(struct db *, const char *identity, const char *address, struct identity_counts *);
 /* Whether anything is. */
 bool identity_is_known(const struct identity_counts *);
 
@@ -49,5 +51,7 @@ struct identity_erased {
  * them, or because they are active again. Can be called again after an error. Outside a transaction.
  */
 enum db_status identity_erase(struct db *, const char *identity, struct identity_erased *, int64_t *left);
+/* The same for the strays of an address, which are deliveries alone. */
+enum db_status identity_erase_strays(struct db *, const char *address, struct identity_erased *);
 
 #endif
