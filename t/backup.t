@@ -127,7 +127,23 @@ subtest 'files of a stopped cluster put back' => sub {
 	shell("rm -r $dir/postgres && cp -a $stack->{dir}/copy $dir/postgres");
 	$stack->expect_log(qr/all sending is held.*older copy: about 15 messages/);
 	up();
-	is_held(qr/older copy: about 15 messages/, 'the older copy');
+	poll_until { held() } 'the older copy is held';
+	fire($stack, $schedule);
+	poll_until { $stack->value('SELECT count(*) FROM delivery_queue') == @mothers } 'a run is queued';
+	my ($status, $output) = $stack->ctl(qw(queue cancel));
+	is($status, 0, 'queue cancel');
+	like($output, qr/would cancel 15 deliveries.*--yes/, 'tells what it would do');
+	is($stack->value('SELECT count(*) FROM delivery_queue'), 15, 'and does not');
+	my $before = sent();
+	($status, $output) = $stack->ctl(qw(queue cancel --yes));
+	is($status, 0, 'queue cancel --yes') or diag($output);
+	like($output, qr/cancelled 15 deliveries/, 'does it');
+	like(($stack->ctl(qw(queue cancel)))[1], qr/nothing is queued/, 'and then there are none');
+	is(($stack->ctl(qw(resume all)))[0], 0, 'resume all');
+	poll_until { known() == mark() } 'the daemon knows it as its own';
+	settled($stack);
+	is(scalar sent(), $before, 'nothing went out');
+	send_all('the next run');
 };
 
 subtest 'the same under a daemon that runs' => sub {

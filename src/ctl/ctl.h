@@ -93,6 +93,7 @@ int ctl_config_sample(struct ctl *, const struct ctl_args *);
 int ctl_config_man(struct ctl *, const struct ctl_args *);
 int ctl_status(struct ctl *, const struct ctl_args *);
 int ctl_verify(struct ctl *, const struct ctl_args *);
+int ctl_queue_cancel(struct ctl *, const struct ctl_args *);
 int ctl_run_list(struct ctl *, const struct ctl_args *);
 int ctl_run_fire(struct ctl *, const struct ctl_args *);
 int ctl_schedules_sync(struct ctl *, const struct ctl_args *);

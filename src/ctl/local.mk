@@ -14,6 +14,7 @@ src_sbmctl_SOURCES = \
 	src/ctl/parts.c src/ctl/parts.h \
 	src/ctl/prepend.c \
 	src/ctl/progress.c src/ctl/progress.h \
+	src/ctl/queue.c \
 	src/ctl/reset.c \
 	src/ctl/run.c \
 	src/ctl/schedules.c \
