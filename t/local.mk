@@ -1,6 +1,7 @@
 include t/unit/local.mk
 # Tests through the front door, each with a stack of its own.
 PERL_TESTS =
+PERL_TESTS += t/audio.t
 PERL_TESTS += t/backup.t
 PERL_TESTS += t/content.t t/content-csv.t t/lint.t
 PERL_TESTS += t/ctl.t
@@ -13,11 +14,13 @@ PERL_TESTS += t/golden.t
 PERL_TESTS += t/hold.t
 PERL_TESTS += t/identity.t
 PERL_TESTS += t/import-django.t
+PERL_TESTS += t/jobs.t
 PERL_TESTS += t/layers.t
 PERL_TESTS += t/lifecycle.t
 PERL_TESTS += t/lists.t
 PERL_TESTS += t/log.t
 PERL_TESTS += t/man-examples.t
+PERL_TESTS += t/metrics.t
 PERL_TESTS += t/nginx.t
 PERL_TESTS += t/openapi.t
 PERL_TESTS += t/outage.t

@@ -109,6 +109,7 @@ my %record = (
 	schedule => $schedule, messageset => $set, message => $message, binarycontent => $binary, subscriptions => $subscription,
 	'failed-tasks' => $stack->value('SELECT id FROM failed_task'), 'behind-subscriptions' => $stack->value('SELECT id FROM behind_subscription'),
 	runs => $stack->value('SELECT id FROM run'),
+	jobs => $stack->post('/api/v1/runsendestimate')->{json}{task_id},
 	holds => $stack->make('/holds/', { scope => 'messageset', messageset => $next })->{id},
 	identities => $identity,
 );

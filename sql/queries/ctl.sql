@@ -135,12 +135,25 @@ ORDER BY s.id
 SELECT count(*), max(initiated_at)
 FROM failed_task
 
+-- Of each kind: what is open, and what the last one came to.
 -- name: status_jobs
-SELECT kind, count(*), min(created_at)
-FROM job
-WHERE finished_at IS NULL
-GROUP BY kind
-ORDER BY kind
+SELECT k.kind, k.open, k.oldest_at, l.finished_at,
+    CASE WHEN l.finished_at IS NOT NULL THEN CASE WHEN l.error IS NULL THEN 'done' ELSE 'failed' END END,
+    coalesce(l.error, l.outcome)
+FROM (
+    SELECT kind, count(*) FILTER (WHERE finished_at IS NULL) AS open, min(created_at) FILTER (WHERE finished_at IS NULL) AS oldest_at
+    FROM job
+    GROUP BY kind
+) k
+LEFT JOIN LATERAL (
+    SELECT finished_at, error, outcome
+    FROM job
+    WHERE kind = k.kind
+        AND finished_at IS NOT NULL
+    ORDER BY finished_at DESC
+    LIMIT 1
+) l ON true
+ORDER BY k.kind
 
 -- name: run_list
 SELECT r.id, r.schedule_id, r.minute, r.source,

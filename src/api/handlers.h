@@ -34,6 +34,8 @@ int task_estimate(struct req *);
 int task_sync_audio(struct req *);
 int task_fire_metrics(struct req *);
 int task_list_metrics(struct req *);
+int task_list_jobs(struct req *);
+int task_show_job(struct req *);
 
 /* progress.c: what was sent, and what is on its way */
 int progress_list_deliveries(struct req *);

@@ -119,6 +119,13 @@ const struct route api_routes[] = {
 	    .methods = {[REQ_POST] = {.handle = task_sync_audio, .status = 202, .summary = "Starts to copy media files that the SFTP server lacks",
 	                    .answer = "AudioSync"}}},
 
+	{.pattern = "/api/v1/jobs/", .name = "Job List",
+	    .methods = {[REQ_GET] = {.handle = task_list_jobs, .status = 200, .summary = "What was asked of the daemon in the background, newest first",
+	                    .answer = "JobList"}}},
+	{.pattern = "/api/v1/jobs/{id}/", .name = "Job Instance",
+	    .methods = {[REQ_GET] = {.handle = task_show_job, .status = 200, .summary = "How far a job is, and what came of it",
+	                    .answer = "Job"}}},
+
 	{.pattern = "/api/v1/user/token/", .name = "User",
 	    .description = "API endpoint that allows users creation and returns their token.\n"
 	                   "Only admin users can do this to avoid permissions escalation.",

@@ -79,6 +79,12 @@ const struct openapi_schema api_schemas[] = {
 		KEY("skipped", COUNT) "," KEY("sent", COUNT) "," KEY("failed", COUNT) "," KEY("cancelled", COUNT) ","
 		KEY("request_id", TEXT_OR_NULL) "," KEY("held_at", TIME_OR_NULL) "," KEY("held_messages", COUNT_OR_NULL) ","
 		KEY("held_expected", COUNT_OR_NULL) "," KEY("released_at", TIME_OR_NULL) "," KEY("per_second", "{\"type\":\"number\"}"))},
+	{"Job", OBJECT(
+		KEY("url", URI) "," KEY("id", UUID) ","
+		KEY("kind", "{\"enum\":[\"requeue_failed\",\"find_behind\",\"estimate\",\"metrics\",\"sync_audio\"]}") ","
+		KEY("state", "{\"enum\":[\"waiting\",\"working\",\"done\",\"failed\"]}") "," KEY("created_at", TIME) ","
+		KEY("started_at", TIME_OR_NULL) "," KEY("finished_at", TIME_OR_NULL) "," KEY("outcome", TEXT_OR_NULL) ","
+		KEY("error", TEXT_OR_NULL) "," KEY("request_id", TEXT_OR_NULL))},
 	{"UpcomingMessage", OBJECT(
 		KEY("date", TIME) "," KEY("schedule", ID) "," KEY("messageset", ID) "," KEY("messageset_name", TEXT) ","
 		KEY("sequence_number", "{\"type\":\"integer\"}") "," KEY("lang", TEXT) "," KEY("message", ID_OR_NULL) ","

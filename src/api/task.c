@@ -1,6 +1,9 @@
 #include "api/handlers.h"
 
+#include "api/list.h"
+#include "api/member.h"
 #include "base/clock.h"
+#include "base/parse.h"
 #include "domain/delivery.h"
 #include "domain/metric.h"
 
@@ -73,6 +76,55 @@ int
 task_fire_metrics(struct req *r)
 {
 	return answer_started(r, JOB_METRICS, 200, "scheduled_metrics_initiated");
+}
+
+static void
+put_job(struct req *r, const struct db_result *rows, int row)
+{
+	/* Columns 0 and 1 are the key. */
+	static const struct member columns[] = {
+		{"id", MEMBER_TEXT, 1}, {"kind", MEMBER_TEXT, 2}, {"state", MEMBER_TEXT, 3}, {"created_at", MEMBER_TIME, 0}, {"started_at", MEMBER_TIME, 4},
+		{"finished_at", MEMBER_TIME, 5}, {"outcome", MEMBER_TEXT, 6}, {"error", MEMBER_TEXT, 7}, {"request_id", MEMBER_TEXT, 8},
+		{0},
+	};
+
+	buf_putc(r->out, '{');
+	member_put_link(r, "url", "jobs", db_text(rows, row, 1));
+	member_put_columns(r, columns, rows, row);
+	buf_putc(r->out, '}');
+}
+
+int
+task_list_jobs(struct req *r)
+{
+	struct list list = {
+		.order = LIST_BY_TIME_UUID,
+		.count = DB_Q_JOB_LIST_COUNT,
+		.after = DB_Q_JOB_LIST_AFTER,
+		.before = DB_Q_JOB_LIST_BEFORE,
+		.put_row = put_job,
+	};
+
+	return list_answer(r, &list);
+}
+
+int
+task_show_job(struct req *r)
+{
+	char id[UUID_TEXT_SIZE];
+	struct db_params params;
+	struct db_result *row;
+
+	if (parse_uuid(r->args[0], id) < 0)
+		return req_fail(r, 404, "Not found.");
+	db_params_init(&params);
+	db_param_text(&params, id);
+	if (req_sql(r, DB_Q_JOB_SHOW, &params, &row) < 0)
+		return -1;
+	if (db_rows(row) == 0)
+		return req_fail(r, 404, "Not found.");
+	put_job(r, row, 0);
+	return req_answer(r, 200);
 }
 
 int

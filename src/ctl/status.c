@@ -22,7 +22,9 @@ static const struct table_column held_run_columns[] = {
 	{"id", TABLE_NUMBER}, {"schedule", TABLE_NUMBER}, {"minute", TABLE_TIME}, {"messages", TABLE_NUMBER}, {"expected", TABLE_NUMBER}, {"since", TABLE_TIME}, {0}
 };
 static const struct table_column task_columns[] = {{"count", TABLE_NUMBER}, {"newest_at", TABLE_TIME}, {0}};
-static const struct table_column job_columns[] = {{"kind", TABLE_TEXT}, {"open", TABLE_NUMBER}, {"oldest_at", TABLE_TIME}, {0}};
+static const struct table_column job_columns[] = {
+	{"kind", TABLE_TEXT}, {"open", TABLE_NUMBER}, {"oldest_at", TABLE_TIME}, {"last_at", TABLE_TIME}, {"last", TABLE_TEXT}, {"outcome", TABLE_TEXT}, {0}
+};
 static const struct table_column call_columns[] = {
 	{"schedule", TABLE_NUMBER}, {"call", TABLE_TEXT}, {"since", TABLE_TIME}, {"tries", TABLE_NUMBER}, {"next_at", TABLE_TIME}, {"error", TABLE_TEXT}, {0}
 };
@@ -36,7 +38,7 @@ static const struct part parts[] = {
 	{"runs", "Runs under way", "none", DB_Q_STATUS_RUNS, 1, false, ctl_run_columns},
 	{"schedules", "Schedules", "none", DB_Q_STATUS_SCHEDULES, 0, false, schedule_columns},
 	{"failed_tasks", "Failed tasks", "", DB_Q_STATUS_FAILED_TASKS, 0, true, task_columns},
-	{"jobs", "Open jobs", "none", DB_Q_STATUS_JOBS, 0, false, job_columns},
+	{"jobs", "Jobs", "none", DB_Q_STATUS_JOBS, 0, false, job_columns},
 	{"scheduler_calls", "Calls owed to the scheduler", "none", DB_Q_SCHEDULER_CALLS, 0, false, call_columns},
 };
 #define PARTS ((int)(sizeof(parts) / sizeof(*parts)))

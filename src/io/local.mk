@@ -5,5 +5,6 @@ libio_a_SOURCES = \
 	src/io/digest.c src/io/digest.h \
 	src/io/fcgi.c src/io/fcgi.h \
 	src/io/fetch.c src/io/fetch.h \
-	src/io/json.c src/io/json.h
+	src/io/json.c src/io/json.h \
+	src/io/sftp.c src/io/sftp.h
 nodist_libio_a_SOURCES = src/io/queries.c src/io/queries.h

@@ -334,6 +334,7 @@ static void take_triggers(struct dispatcher *d)
 	wake_senders();
 	wake(WAKE_KEEPER);
 	wake(WAKE_SYNCER);
+	wake(WAKE_AUDIO);
 }
 
 static void wait_for_something(struct dispatcher *d)

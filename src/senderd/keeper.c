@@ -10,6 +10,10 @@
 #include "domain/delivery.h"
 #include "domain/job.h"
 #include "io/db.h"
+#include "senderd/audio.h"
+#include "senderd/jobs.h"
+#include "senderd/metrics.h"
+#include "senderd/tally.h"
 #include "senderd/wake.h"
 
 #include <inttypes.h>
@@ -112,12 +116,6 @@ static void keep_house(struct keeper *keeper)
 	keeper->next_housekeeping_ms = clock_monotonic_ms() + again_ms;
 }
 
-/* What a job came to: the database's trouble means that it is tried again, a text that it failed. */
-struct job_end {
-	enum db_status status;
-	char error[200];
-};
-
 static enum db_status requeue_chunk(struct keeper *keeper, int64_t last_id, struct failed_task_counts *counts)
 {
 	enum db_status status = db_begin(keeper->db);
@@ -135,8 +133,9 @@ static enum db_status requeue_chunk(struct keeper *keeper, int64_t last_id, stru
 	return status;
 }
 
-static void requeue_failed(struct keeper *keeper, struct job_end *end)
+static void requeue_failed(void *context, struct job *job, struct job_end *end)
 {
+	struct keeper *keeper = context;
 	struct failed_task_counts counts = {0};
 	struct db_result *result = NULL;
 	int64_t last_id, taken = -1;
@@ -146,140 +145,86 @@ static void requeue_failed(struct keeper *keeper, struct job_end *end)
 		return;
 	last_id = db_int(result, 0, 0);
 	db_result_free(result);
-	while (end->status == DB_OK && taken != counts.taken && !proc_stopping()) {
+	while (end->status == DB_OK && taken != counts.taken && !proc_stopping() && job_is_ours(job)) {
 		taken = counts.taken;
 		end->status = requeue_chunk(keeper, last_id, &counts);
 		wake_senders();
 	}
+	end->unfinished = taken != counts.taken;
+	snprintf(end->outcome, sizeof end->outcome, "%" PRId64 " failed tasks, %" PRId64 " of them queued again", counts.taken, counts.queued);
 	log_info("failed tasks were requeued", log_int("tasks", counts.taken), log_int("queued", counts.queued),
 		log_int("under_way", counts.under_way), log_int("not_ready", counts.not_ready));
 }
 
-static void find_behind(struct keeper *keeper, struct job_end *end)
+static void find_behind(void *context, struct job *job, struct job_end *end)
 {
+	struct keeper *keeper = context;
 	struct find_behind_result found = {0};
 
+	(void)job;
 	end->status = find_behind_run(keeper->db, clock_now(), &found);
-	if (end->status == DB_OK)
-		log_info("subscriptions that are behind were found", log_int("looked_at", found.looked_at),
-			log_int("behind", found.behind), log_int("skipped", found.skipped));
+	if (end->status != DB_OK)
+		return;
+	snprintf(end->outcome, sizeof end->outcome, "%" PRId64 " of %" PRId64 " subscriptions are behind", found.behind, found.looked_at);
+	log_info("subscriptions that are behind were found", log_int("looked_at", found.looked_at),
+		log_int("behind", found.behind), log_int("skipped", found.skipped));
 }
 
-static void estimate(struct keeper *keeper, struct job_end *end)
+static void estimate(void *context, struct job *job, struct job_end *end)
 {
+	struct keeper *keeper = context;
 	int64_t sets = 0;
 
+	(void)job;
 	end->status = estimate_run(keeper->db, clock_now(), &sets);
-	if (end->status == DB_OK)
-		log_info("sends of today were estimated", log_int("messagesets", sets));
+	if (end->status != DB_OK)
+		return;
+	snprintf(end->outcome, sizeof end->outcome, "%" PRId64 " message sets send today", sets);
+	log_info("sends of today were estimated", log_int("messagesets", sets));
 }
 
-static void metrics(struct keeper *keeper, struct job_end *end)
+/* The process that posts metrics takes over from here, so that a service that is away keeps no other job waiting. */
+static void metrics(void *context, struct job *job, struct job_end *end)
 {
+	struct keeper *keeper = context;
+	bool posted = metrics_are_posted();
 	int64_t counts[WEEKLY_DAYS];
+	int keys = 0;
 
+	(void)job;
 	end->status = weekly_estimate(keeper->db, clock_now(), counts);
-	for (int day = 0; end->status == DB_OK && day < WEEKLY_DAYS; day++) {
+	if (end->status != DB_OK)
+		return;
+	for (int day = 0; day < WEEKLY_DAYS; day++) {
 		char key[64];
 
 		if (counts[day] < 0)
 			continue;
 		snprintf(key, sizeof key, "subscriptions.send.estimate.%d.last", day);
 		log_info("metric", log_str("key", key), log_int("value", counts[day]));
+		if (posted)
+			tally_set(key, counts[day]);
+		keys++;
 	}
+	wake(WAKE_METRICS);
+	snprintf(end->outcome, sizeof end->outcome, posted ? "%d metrics to be posted" : "%d metrics in the log; metrics_url is not set", keys);
 }
 
-static void sync_audio(struct keeper *keeper, struct job_end *end)
+static void no_audio(void *context, struct job *job, struct job_end *end)
 {
-	(void)keeper;
+	(void)context;
+	(void)job;
+	snprintf(end->outcome, sizeof end->outcome, "nothing was copied: audio_ftp_host is not set");
 	log_info("no audio server is configured; nothing to copy");
-	end->status = DB_OK;
 }
 
-static void (*const job_functions[JOB_KIND_MAX])(struct keeper *, struct job_end *) = {
+static void (*const job_functions[JOB_KIND_MAX])(void *, struct job *, struct job_end *) = {
 	[JOB_REQUEUE_FAILED] = requeue_failed,
 	[JOB_FIND_BEHIND] = find_behind,
 	[JOB_ESTIMATE] = estimate,
 	[JOB_METRICS] = metrics,
-	[JOB_SYNC_AUDIO] = sync_audio,
+	[JOB_SYNC_AUDIO] = no_audio,
 };
-
-static void run_job(struct keeper *keeper, const char *kind, struct job_end *end)
-{
-	for (enum job_kind i = 0; i < JOB_KIND_MAX; i++)
-		if (strcmp(kind, job_kind_word(i)) == 0) {
-			job_functions[i](keeper, end);
-			return;
-		}
-	snprintf(end->error, sizeof end->error, "unknown kind of job");
-}
-
-static enum db_status finish_job(struct keeper *keeper, const char *id, const struct job_end *end)
-{
-	struct db_params params;
-
-	db_params_init(&params);
-	db_param_text(&params, id);
-	db_param_time(&params, clock_now());
-	db_param_text(&params, end->error);
-	return db_query(keeper->db, DB_Q_JOB_FINISH, &params, NULL);
-}
-
-static void put_job_back(struct keeper *keeper, const char *id)
-{
-	struct db_params params;
-
-	db_params_init(&params);
-	db_param_text(&params, id);
-	db_query(keeper->db, DB_Q_JOB_PUT_BACK, &params, NULL);
-}
-
-/* False when the database is to be left alone for a moment. */
-static bool end_job(struct keeper *keeper, const char *id, const char *kind, struct job_end *end)
-{
-	bool again = end->status == DB_UNAVAILABLE || end->status == DB_TIMEOUT || end->status == DB_RETRY;
-
-	if (again || proc_stopping()) {
-		put_job_back(keeper, id);
-		return !again;
-	}
-	if (end->status != DB_OK && !*end->error)
-		snprintf(end->error, sizeof end->error, "failed in the database, state %s", db_sqlstate(keeper->db));
-	if (*end->error)
-		log_err("job failed", log_str("job", id), log_str("kind", kind), log_str("error", end->error));
-	boundary_pass(BOUNDARY_KEEPER_JOB_DONE);
-	if (finish_job(keeper, id, end) != DB_OK)
-		return false;
-	counter_add(*end->error ? COUNTER_JOBS_FAILED : COUNTER_JOBS_DONE, 1);
-	boundary_pass(BOUNDARY_KEEPER_JOB_FINISHED);
-	return true;
-}
-
-/* Does the oldest job. False when there was none, or the database failed. */
-static bool do_job(struct keeper *keeper)
-{
-	struct job_end end = {DB_OK, ""};
-	struct db_result *result = NULL;
-	struct db_params params;
-	bool done = false;
-
-	db_params_init(&params);
-	db_param_time(&params, clock_now());
-	db_param_int(&params, setting_int(SETTING_LEASE));
-	if (db_query(keeper->db, DB_Q_JOB_CLAIM, &params, &result) != DB_OK)
-		return false;
-	if (db_rows(result) > 0) {
-		const char *id = db_text(result, 0, 0), *kind = db_text(result, 0, 1);
-
-		boundary_pass(BOUNDARY_KEEPER_JOB_CLAIMED);
-		log_set_request_id(db_text(result, 0, 2));
-		run_job(keeper, kind, &end);
-		done = end_job(keeper, id, kind, &end);
-		log_set_request_id(NULL);
-	}
-	db_result_free(result);
-	return done;
-}
 
 static void wait_for_something(const struct keeper *keeper)
 {
@@ -301,12 +246,18 @@ int keeper_run(void)
 		.lock_timeout_ms = LOCK_TIMEOUT_MS,
 	};
 	struct keeper keeper = {.db = db_create(&config)};
+	const struct job_kinds kinds = {
+		.but = audio_is_copied() ? job_kind_word(JOB_SYNC_AUDIO) : NULL, /* copying has a process of its own */
+		.functions = job_functions,
+		.context = &keeper,
+		.application_name = "sbm-senderd keeper's lease",
+	};
 	int64_t sweep_ms = setting_int(SETTING_SWEEP);
 
 	proc_child_signals();
 	while (!proc_stopping()) {
 		keep_house(&keeper);
-		while (!proc_stopping() && do_job(&keeper))
+		while (!proc_stopping() && jobs_do_one(keeper.db, &kinds))
 			continue;
 		keeper.next_look_ms = clock_monotonic_ms() + sweep_ms;
 		if (!proc_stopping())

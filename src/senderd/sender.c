@@ -13,7 +13,9 @@
 #include "domain/payload.h"
 #include "senderd/addresses.h"
 #include "senderd/evidence.h"
+#include "senderd/metrics.h"
 #include "senderd/outlog.h"
+#include "senderd/tally.h"
 #include "senderd/wake.h"
 #include "senderd/watch.h"
 
@@ -100,6 +102,7 @@ static void read_config(struct sender_config *config)
 		.call_timeout_ms = setting_int(SETTING_CALL_TIMEOUT),
 		.response_max = setting_int(SETTING_RESPONSE_MAX),
 	};
+	config->counts_metrics = metrics_are_posted();
 	read_services(config);
 	read_dry_run(config);
 }
@@ -582,6 +585,17 @@ static struct delivery **collect_done(struct sender *sender, int *count, bool *r
 	return done;
 }
 
+/* Those that are failed tasks now. */
+static void count_errored(const struct sender *sender, struct delivery *const *done, int count)
+{
+	int64_t errored = 0;
+
+	for (int i = 0; i < count; i++)
+		errored += done[i]->outcome == DELIVERY_FAILED || done[i]->outcome == DELIVERY_NO_RECIPIENT;
+	if (errored && sender->config.counts_metrics)
+		tally_add("subscriptions.send_next_message_errored.sum", errored);
+}
+
 /* Writes back what is done and claims more. */
 static void exchange(struct sender *sender, bool with_claim)
 {
@@ -602,6 +616,8 @@ static void exchange(struct sender *sender, bool with_claim)
 		status = write_halves(sender, done, count);
 		with_claim = false;
 	}
+	if (status == DB_OK)
+		count_errored(sender, done, count);
 	free(done);
 	if (status != DB_OK) {
 		database_failed(sender);
@@ -799,6 +815,7 @@ int sender_run(int index)
 
 	SBM_ASSERT(sender);
 	proc_child_signals();
+	tally_join();
 	sender_init(sender, index);
 	while (!proc_stopping()) {
 		fetch_run(sender->fetch);

@@ -59,6 +59,7 @@ struct sender_config {
 	struct gate_rules gates;
 	struct breaker_config breaker;
 	struct fetch_config fetch;
+	bool counts_metrics; /* there is a service that they are posted to */
 };
 
 struct sender {

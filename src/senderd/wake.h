@@ -7,11 +7,11 @@
  */
 #define WAKE_SENDERS 64 /* bound of the setting workers */
 
-enum wake_place { WAKE_KEEPER = WAKE_SENDERS, WAKE_SYNCER, WAKE_MAX };
+enum wake_place { WAKE_KEEPER = WAKE_SENDERS, WAKE_SYNCER, WAKE_AUDIO, WAKE_METRICS, WAKE_MAX };
 
 /* 0, or -1, logged. */
 int wake_init(void);
-/* The descriptor to wait at: a sender's index, WAKE_KEEPER or WAKE_SYNCER. */
+/* The descriptor to wait at: a sender's index, or one of wake_place. */
 int wake_fd(int place);
 void wake(int place);
 void wake_senders(void);

@@ -9,6 +9,7 @@
 #include "senderd/addresses.h"
 #include "senderd/calls.h"
 #include "senderd/outlog.h"
+#include "senderd/tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,43 @@ static void fail(struct way *way, enum counter why, const char *reason)
 {
 	way->failure = why;
 	end(way, DELIVERY_FAILED, reason);
+}
+
+static void count(const struct sender *sender, const char *key)
+{
+	if (sender->config.counts_metrics)
+		tally_add(key, 1);
+}
+
+static void count_sent(const struct way *way)
+{
+	const struct delivery *d = way->delivery;
+	struct buf key;
+
+	buf_init(&key, METRIC_KEY_MAX);
+	metric_put_type_key(&key, d->content_type);
+	count(way->sender, buf_text(&key));
+	buf_reset(&key);
+	metric_put_set_key(&key, d->content_type, d->short_name);
+	count(way->sender, buf_text(&key));
+	buf_fini(&key);
+}
+
+/* Only what the original had keys for; other answers are in the log of calls. */
+static void count_failed_call(const struct sender *sender, const struct fetch_answer *answer)
+{
+	static const long counted[] = {400, 401, 403, 404, 500};
+	char key[64];
+
+	if (answer->outcome == FETCH_TIMEOUT)
+		count(sender, "sbm.send_next_message.timeout.sum");
+	else if (answer->outcome == FETCH_REFUSED || answer->outcome == FETCH_BROKEN)
+		count(sender, "sbm.send_next_message.connection_error.sum");
+	for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
+		if (answer->outcome == FETCH_ANSWERED && answer->status == counted[i]) {
+			snprintf(key, sizeof key, "sbm.send_next_message.http_error.%ld.sum", answer->status);
+			count(sender, key);
+		}
 }
 
 /* Tells the breaker of a call's end, and the log when that opened or closed it. */
@@ -120,8 +158,10 @@ static void call_ended(struct way *way, enum retry_outcome outcome, const struct
 	way->sender->calls[way->service]--;
 	calls_count(service_calls[way->service], answer);
 	report(way->sender, way->service, way->ticket, &result);
-	if (outcome != RETRY_DONE)
+	if (outcome != RETRY_DONE) {
+		count_failed_call(way->sender, answer);
 		fail_call(way, &result, answer);
+	}
 }
 
 /* Makes the body from what is known now; ends the way when that cannot be. */
@@ -205,6 +245,7 @@ static void outbound_done(void *context, const struct fetch_answer *answer)
 		payload_parse_outbound_id(answer->body, answer->body_length, id);
 		way->delivery->outbound_id = *id ? strdup(id) : NULL;
 	}
+	count_sent(way);
 	end(way, DELIVERY_SENT, NULL);
 }
 
@@ -538,8 +579,10 @@ void way_flush_outlog(struct sender *sender)
 		struct breaker_result result = {failed ? RETRY_OUTAGE : RETRY_DONE, false, -1};
 
 		report(sender, SERVICE_OUTBOUND, way->ticket, &result);
-		if (!failed)
+		if (!failed) {
 			way->delivery->outbound_id = strdup(way->delivery->id);
+			count_sent(way);
+		}
 		end(way, failed ? DELIVERY_RELEASE : DELIVERY_SENT, failed ? error : NULL);
 	}
 }
