@@ -82,6 +82,21 @@ subtest 'one in three fails and passes at the next try' => sub {
 	all_is_well(1);
 };
 
+# With work to do and no database for it, the daemon's processes wait.
+sub waits_idly {
+	my @processes = $stack->children('sbm-senderd');
+	my ($began, %before) = (time, map { $_ => $stack->busy_seconds($_) } @processes);
+	my $most = 0;
+	poll_until {
+		for my $pid (@processes) {
+			my $busy = $stack->busy_seconds($pid) - $before{$pid};
+			$most = $busy if $busy > $most;
+		}
+		time - $began > 2;
+	} 'some time without the database';
+	cmp_ok($most / (time - $began), '<', 0.5, 'none of the processes spins meanwhile');
+}
+
 subtest 'the database is stopped in the middle of a run, and started again' => sub {
 	for my $how ('fast', 'killed') {
 		$sink->forget;
@@ -99,6 +114,7 @@ subtest 'the database is stopped in the middle of a run, and started again' => s
 		is($answer->{status}, 503, 'the health check says it');
 		is($answer->{json}{up}, JSON::PP::false, 'down') if $answer->{json};
 		is($stack->get('/healthz', authorization => undef)->{status}, 200, 'the workers live');
+		waits_idly() if $how eq 'killed';
 		$sink->behave;
 		$stack->up;
 		poll_until { $stack->get('/api/health/')->{status} == 200 } 'healthy again';

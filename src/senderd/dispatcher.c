@@ -358,7 +358,7 @@ int dispatcher_run(int generation)
 		step(d);
 		/* What came while we worked changes the socket's state, not its descriptor's: look before the wait. */
 		take_triggers(d);
-		if (!d->work && !proc_stopping())
+		if (!proc_stopping())
 			wait_for_something(d);
 	}
 	if (!d->db_again_ms || clock_monotonic_ms() >= d->db_again_ms)

@@ -225,6 +225,13 @@ sub children {
 	return sort { $a <=> $b } @found;
 }
 
+# Seconds in which a process was running or wanted to, however busy the machine is; 0 when there is none.
+sub busy_seconds {
+	my ($self, $pid) = @_;
+	my ($ran, $waited) = split ' ', slurp("/proc/$pid/schedstat") // return 0;
+	return ($ran + $waited) / 1e9;
+}
+
 sub alive { my ($self, $pid) = @_; my ($state) = (slurp("/proc/$pid/stat") // return 0) =~ /\) (\S)/; return defined $state && $state ne 'Z' }
 
 # ---- clock
