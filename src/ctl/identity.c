@@ -4,6 +4,7 @@
 #include "base/parse.h"
 #include "base/settings.h"
 #include "ctl/parts.h"
+#include "ctl/progress.h"
 #include "domain/identity.h"
 #include "domain/queue.h"
 #include "io/db.h"
@@ -149,22 +150,52 @@ static int stop_all(struct ctl *ctl, const char *identity, int64_t *under_way)
 	return rc;
 }
 
-/* Until nothing is left: what is under way ends first, or its sender process is found to be dead. */
-static int erase_all(struct ctl *ctl, const char *identity, struct identity_erased *erased)
+/* Erases what can be erased now; *left: not all. */
+static int erase_now(struct ctl *ctl, const char *identity, struct identity_erased *erased, struct progress *progress, bool *left)
 {
-	int64_t until = clock_monotonic_ms() + setting_int(SETTING_LEASE) + WAIT_MS, under_way, left = 1;
+	int64_t found, gone;
+
+	do {
+		if (identity_erase_some(ctl->db, identity, erased, &found, &gone) != DB_OK)
+			return ctl_db_failed(ctl, "erase the subscriptions");
+		progress_set(progress, erased->subscriptions);
+	} while (found > 0 && gone > 0);
+	*left = found > 0;
+	return CTL_OK;
+}
+
+/* Until nothing is left: what is under way ends first, or its sender process is found to be dead. */
+static int erase_subscriptions(struct ctl *ctl, const char *identity, struct identity_erased *erased, struct progress *progress)
+{
+	int64_t until = clock_monotonic_ms() + setting_int(SETTING_LEASE) + WAIT_MS, under_way;
+	bool left = true;
 
 	for (;;) {
 		if (stop_all(ctl, identity, &under_way))
 			return CTL_FAILED;
-		if (!under_way && identity_erase(ctl->db, identity, erased, &left) != DB_OK)
-			return ctl_db_failed(ctl, "erase the identity");
+		if (!under_way && erase_now(ctl, identity, erased, progress, &left))
+			return CTL_FAILED;
 		if (!left)
 			return CTL_OK;
 		if (clock_monotonic_ms() > until)
 			return ctl_fail("not all is erased: deliveries are still under way, or subscriptions are made; run this again");
 		poll(NULL, 0, POLL_MS);
 	}
+}
+
+static int erase_all(struct ctl *ctl, const char *identity, const char *address, int64_t subscriptions, struct identity_erased *erased)
+{
+	struct progress progress;
+	int rc;
+
+	progress_begin(&progress, "subscriptions", subscriptions);
+	rc = erase_subscriptions(ctl, identity, erased, &progress);
+	progress_end(&progress);
+	if (!rc && identity_erase_rest(ctl->db, identity, erased) != DB_OK)
+		rc = ctl_db_failed(ctl, "erase the identity");
+	if (!rc && address && identity_erase_strays(ctl->db, address, erased) != DB_OK)
+		rc = ctl_db_failed(ctl, "erase the address");
+	return rc;
 }
 
 int ctl_identity_erase(struct ctl *ctl, const struct ctl_args *args)
@@ -182,9 +213,7 @@ int ctl_identity_erase(struct ctl *ctl, const struct ctl_args *args)
 			counts.subscriptions, counts.active, counts.failed_tasks, counts.resend_requests, counts.queued, counts.deliveries + counts.strays, counts.answers, counts.put_aside);
 		return CTL_OK;
 	}
-	rc = erase_all(ctl, identity, &erased);
-	if (!rc && address && identity_erase_strays(ctl->db, address, &erased) != DB_OK)
-		rc = ctl_db_failed(ctl, "erase the address");
+	rc = erase_all(ctl, identity, address, counts.subscriptions, &erased);
 	printf("erased: %" PRId64 " subscriptions, %" PRId64 " stored answers, %" PRId64 " rows put aside; %" PRId64 " deliveries are kept without address and ids\n",
 		erased.subscriptions, erased.answers, erased.put_aside, erased.deliveries);
 	if (!rc)

@@ -207,38 +207,33 @@ static enum db_status batch_erase(struct db *db, const struct batch *batch, stru
 	return status;
 }
 
-static enum db_status erase_subscriptions(struct db *db, const char *identity, struct identity_erased *erased, int64_t *left)
+enum db_status identity_erase_some(struct db *db, const char *identity, struct identity_erased *erased, int64_t *found, int64_t *gone)
 {
 	struct batch batch = {.count = 0};
 	enum db_status status;
-	int64_t gone = 0;
 
+	*gone = 0;
 	buf_init(&batch.ids, 65536);
 	buf_init(&batch.pseudonyms, 65536);
-	do {
-		status = batch_find(db, identity, &batch);
-		if (status == DB_OK && batch.count > 0)
-			status = batch_erase(db, &batch, erased, &gone);
-	} while (status == DB_OK && batch.count > 0 && gone > 0);
-	*left = batch.count;
+	status = batch_find(db, identity, &batch);
+	if (status == DB_OK && batch.count > 0)
+		status = batch_erase(db, &batch, erased, gone);
+	*found = batch.count;
 	buf_fini(&batch.ids);
 	buf_fini(&batch.pseudonyms);
 	return status;
 }
 
-enum db_status identity_erase(struct db *db, const char *identity, struct identity_erased *erased, int64_t *left)
+enum db_status identity_erase_rest(struct db *db, const char *identity, struct identity_erased *erased)
 {
 	struct db_params params;
-	enum db_status status = erase_subscriptions(db, identity, erased, left);
+	enum db_status status;
 
 	db_params_init(&params);
 	db_param_text(&params, identity);
-	if (status == DB_OK)
-		status = change_while(db, DB_Q_IDENTITY_ERASE_PUT_ASIDE, &params, &erased->put_aside);
+	status = change_while(db, DB_Q_IDENTITY_ERASE_PUT_ASIDE, &params, &erased->put_aside);
 	db_param_int(&params, ERASE_ANSWERS);
-	if (status == DB_OK)
-		status = change_while(db, DB_Q_IDENTITY_ERASE_ANSWERS, &params, &erased->answers);
-	return status;
+	return status == DB_OK ? change_while(db, DB_Q_IDENTITY_ERASE_ANSWERS, &params, &erased->answers) : status;
 }
 
 enum db_status identity_erase_strays(struct db *db, const char *address, struct identity_erased *erased)

@@ -46,11 +46,14 @@ struct identity_erased {
 	int64_t put_aside;
 };
 /*
- * Removes what is kept about an identity whose subscriptions identity_stop has stopped, in transactions of some
- * thousand rows each, and adds to the sums. *left: subscriptions that are still there because something is under way for
- * them, or because they are active again. Can be called again after an error. Outside a transaction.
+ * Removes some subscriptions of an identity, which identity_stop has stopped, and what tells of a person from their
+ * deliveries, in transactions of some thousand rows each, and adds to the sums. *found: how many it came across, none when
+ * all are gone; *gone: how many of them are gone now. The others stay, because something is under way for them or
+ * because they are active again. Can be called again after an error. Outside a transaction.
  */
-enum db_status identity_erase(struct db *, const char *identity, struct identity_erased *, int64_t *left);
+enum db_status identity_erase_some(struct db *, const char *identity, struct identity_erased *, int64_t *found, int64_t *gone);
+/* The same for what does not hang on subscriptions. */
+enum db_status identity_erase_rest(struct db *, const char *identity, struct identity_erased *);
 /* The same for the strays of an address, which are deliveries alone. */
 enum db_status identity_erase_strays(struct db *, const char *address, struct identity_erased *);
 
