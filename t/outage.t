@@ -129,6 +129,7 @@ subtest 'the database is stopped in the middle of a run, and started again' => s
 		}
 		is(scalar(grep { !$got{$_} } @mothers), 0, 'nobody was left out');
 		is_deeply([grep { keys %{ $keys{$_} } != 1 } @mothers], [], 'a repeat has the key of the first');
+		note("stopped ($how): " . scalar(grep { ($got{$_} // 0) > 1 } @mothers) . ' of ' . @mothers . ' came twice');
 		is($stack->value('SELECT count(*) FROM failed_task'), 0, 'no failed task');
 		is($stack->value("SELECT count(DISTINCT next_sequence_number) FROM subscription WHERE identity IN ('" . join("','", @mothers) . "')"), 1, 'all are at the same message');
 	}
