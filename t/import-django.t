@@ -105,6 +105,7 @@ is_deeply([$stack->rows(q{SELECT username, is_staff, is_active, array_to_string(
 my %next = map { $_ => $stack->value("SELECT nextval(pg_get_serial_sequence('$_', 'id'))") } qw(api_user schedule messageset binarycontent message failed_task);
 is_deeply(\%next, { api_user => 10, schedule => 7, messageset => 8, binarycontent => 23, message => 245, failed_task => 481 }, 'the sequences stand behind the ids');
 is($stack->value("SELECT count(*) FROM pg_indexes WHERE tablename = 'subscription'"), 6, 'the indexes are there again');
+is($stack->value("SELECT count(*) FROM pg_constraint WHERE conrelid = 'subscription'::regclass AND contype = 'f' AND convalidated"), 4, 'the foreign keys, too');
 is_deeply([map { $_->[0] } $stack->rows('SELECT scope FROM hold')], ['all'], 'sending is paused');
 my @keys = map { $_->[0] } $original->rows('SELECT key FROM authtoken_token');
 my @found = grep { index($stack->sql('SELECT * FROM api_token; SELECT * FROM takeover_aside; SELECT * FROM takeover_token'), $_) >= 0 } @keys;

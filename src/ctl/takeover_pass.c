@@ -432,15 +432,15 @@ static int clear(struct takeover *t)
 	return CTL_OK;
 }
 
-/* Many rows come in faster without the indexes that only serve readers. */
+/* Many rows come in faster without the indexes that only serve readers, and the foreign keys. */
 static int drop_indexes(struct takeover *t)
 {
-	return db_query(t->here, DB_Q_TAKEOVER_INDEXES_DROP, NULL, NULL) == DB_OK ? CTL_OK : ctl_db_failed(t->ctl, "drop indexes for a while");
+	return db_query(t->here, DB_Q_TAKEOVER_INDEXES_DROP, NULL, NULL) == DB_OK ? CTL_OK : ctl_db_failed(t->ctl, "drop indexes and foreign keys for a while");
 }
 
 static int make_indexes(struct takeover *t)
 {
-	return db_query(t->here, DB_Q_TAKEOVER_INDEXES_MAKE, NULL, NULL) == DB_OK ? CTL_OK : ctl_db_failed(t->ctl, "make indexes again");
+	return db_query(t->here, DB_Q_TAKEOVER_INDEXES_MAKE, NULL, NULL) == DB_OK ? CTL_OK : ctl_db_failed(t->ctl, "make indexes and foreign keys again");
 }
 
 /* Runs a part of the pass in a transaction of its own. */
