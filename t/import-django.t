@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use MIME::Base64 qw(encode_base64);
+use POSIX qw(strftime);
 use Test::More;
 use SBM::Original;
 use SBM::Sink;
@@ -247,9 +248,12 @@ SBM::Original::run($psql, '-c "CREATE DATABASE older OWNER sbm"');
 is($stack->value('SELECT checked_to FROM schedule_tick WHERE schedule_id = 2') =~ s/[+]00$//r, '2026-01-05 08:30:00', 'schedules count as fired until then');
 # Few enough to be sent quickly: those of one schedule that were made last.
 $original->sql(q{UPDATE subscriptions_subscription SET active = false WHERE schedule_id = 6 AND created_at < (SELECT max(created_at) - interval '2 days' FROM subscriptions_subscription WHERE schedule_id = 6)});
+# Of two schedules one fired before the original fired no more, and one since; the others do not while this runs.
+my $now = time;
 my $month = ((gmtime)[4] + 6) % 12 + 1;
-$original->sql("UPDATE contentstore_schedule SET month_of_year = '$month'");
-import_django('--yes');
+my ($before, $since) = map { my (undef, $minute, $hour) = gmtime $_; "minute = '$minute', hour = '$hour', day_of_week = '*', day_of_month = '*', month_of_year = '*'" } $now - 1800, $now - 600;
+$original->sql("UPDATE contentstore_schedule SET month_of_year = '$month'; UPDATE contentstore_schedule SET $before WHERE id = 5; UPDATE contentstore_schedule SET $since WHERE id = 7");
+import_django('--yes', '--fired-until', strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $now - 1200));
 my @expected = $original->rows(q{
 	SELECT s.identity, concat(s.metadata->>'prepend_next_delivery' || E'\n', m.text_content), m.metadata, t.channel
 	FROM subscriptions_subscription s
@@ -267,7 +271,9 @@ sub json_text { return JSON::PP->new->canonical->encode($_[0]) }
 my @sent = map { join "\0", @{ sent_as(JSON::PP->new->utf8->decode($_->{body})) } } $sink->accepted('outbound');
 my @wanted = map { my @row = @$_; utf8::decode($row[1]); join "\0", $row[0], $row[1], json_text(JSON::PP->new->decode($row[2])), $row[3] } @expected;
 is_deeply([sort @sent], [sort @wanted], 'the sink got what the original would have sent next, each once');
-is($stack->value('SELECT count(*) FROM run WHERE schedule_id <> 6'), 0, 'no other schedule fired');
+poll_until { $stack->value('SELECT count(*) FROM run WHERE schedule_id = 7 AND finished_at IS NOT NULL') == 1 } 'a firing that fell between the two services is made up';
+is_deeply([$stack->rows("SELECT schedule_id, extract(epoch FROM minute)::bigint / 60, source FROM run WHERE schedule_id <> 6")], [[7, int(($now - 600) / 60), 'scheduler']],
+	'once, and nothing that the original had fired');
 like((import_django('--yes'))[1], qr/sbm-senderd runs/, 'and the take-over has ended');
 
 $stack->finish;
