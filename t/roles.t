@@ -41,6 +41,7 @@ for my $role (qw(sbm_api sbm_senderd sbm_read)) {
 	may_not($role, "COPY subscription TO PROGRAM 'cat'", 'run programs');
 	may_not($role, "INSERT INTO takeover_index VALUES ('x')", 'have statements run by a take-over');
 	may_not($role, 'SELECT FROM takeover_user', 'see what a take-over has on its way');
+	may_not($role, 'SELECT * FROM takeover_user', 'read what a take-over brings');
 	may($role, 'SELECT count(*) FROM invariant', 'look at the invariants');
 	is($stack->value("SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = '$role'"), 'f', "$role: no attributes");
 	is($stack->value("SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = '$role'"), 0, "$role: a member of nothing");

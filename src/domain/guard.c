@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SECOND INT64_C(1000000)
+
 static void copy(char *out, size_t size, const struct db_result *result, int column)
 {
 	snprintf(out, size, "%s", db_text(result, 0, column));
@@ -60,8 +62,8 @@ void guard_explain(const struct guard *guard, const struct guard_mark *seen, enu
 	char from[CLOCK_TEXT_SIZE], to[CLOCK_TEXT_SIZE];
 	int64_t since = seen->sent - guard->at.sent;
 
-	clock_format(guard->at.marked_at, from);
-	clock_format(seen->marked_at, to);
+	clock_format(guard->at.marked_at / SECOND * SECOND, from);
+	clock_format((seen->marked_at + SECOND - 1) / SECOND * SECOND, to);
 	*out = '\0';
 	if (verdict == GUARD_OLDER)
 		snprintf(out, GUARD_REASON_SIZE, "the database is an older copy: about %" PRId64 " messages, sent from %s to %s, are not in it and would be sent again; see sbm-backup(7)",
