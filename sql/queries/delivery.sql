@@ -7,9 +7,9 @@ WHERE id = $1
 
 -- name: delivery_insert
 WITH queued AS (
-    INSERT INTO delivery_queue (subscription_id, kind, request_id, created_at, resend_request_id)
+    INSERT INTO delivery_queue (subscription_id, kind, request_id, created_at, resend_request_id, prompt)
     VALUES ($1::uuid, $2::text, nullif($3, ''), $4::timestamptz,
-        CASE WHEN $2::text = 'resend' THEN nextval(pg_get_serial_sequence('resend_request', 'id')) END)
+        CASE WHEN $2::text = 'resend' THEN nextval(pg_get_serial_sequence('resend_request', 'id')) END, true)
     ON CONFLICT (subscription_id) DO NOTHING
     RETURNING delivery_id, subscription_id, resend_request_id
 ),
@@ -105,6 +105,7 @@ SELECT (SELECT count(*) FROM taken), (SELECT coalesce(max(id), 0) FROM taken),
 
 -- What is held is picked once, and put where no further claim comes across it; while everything is held, or when
 -- this is an older copy of the database that we knew, nothing is picked. The number of LIMIT is replaced by the setting batch.
+-- A claim of prompt deliveries alone asks for q.prompt before anything else.
 -- name: delivery_claim
 WITH picked AS MATERIALIZED (
     SELECT q.subscription_id,

@@ -29,11 +29,27 @@ static void stmt_with_number(struct queue_stmt *stmt, enum db_query query, const
 	memcpy(stmt->sql + length, from, strlen(from) + 1);
 	snprintf(stmt->name, sizeof stmt->name, "%s_%lld", template->name, (long long)number);
 	stmt->stmt = (struct db_stmt){stmt->name, stmt->sql};
+	stmt->limit = number;
 }
 
 void queue_stmt_claim(struct queue_stmt *stmt, int64_t limit)
 {
 	stmt_with_number(stmt, DB_Q_DELIVERY_CLAIM, "500", limit);
+}
+
+void queue_stmt_claim_prompt(struct queue_stmt *stmt, int64_t limit)
+{
+	static const char before[] = "(q.due_at, q.id) >", prompt[] = "q.prompt AND ";
+	size_t length;
+	char *place;
+
+	queue_stmt_claim(stmt, limit);
+	place = strstr(stmt->sql, before);
+	length = strlen(stmt->sql);
+	SBM_ASSERT(place && length + strlen(prompt) < sizeof stmt->sql);
+	memmove(place + strlen(prompt), place, strlen(place) + 1);
+	memcpy(place, prompt, strlen(prompt));
+	snprintf(stmt->name, sizeof stmt->name, "delivery_claim_prompt_%lld", (long long)limit);
 }
 
 void queue_stmt_fan_out(struct queue_stmt *stmt, int64_t limit)

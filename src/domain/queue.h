@@ -20,10 +20,13 @@ struct queue_stmt {
 	struct db_stmt stmt;
 	char name[64];
 	char sql[8192];
+	int64_t limit;
 	bool with_zones; /* of a claim: each delivery comes with the time zone of its schedule */
 };
 /* The claim of at most limit deliveries; the fan-out of at most limit subscriptions. */
 void queue_stmt_claim(struct queue_stmt *, int64_t limit);
+/* The same of deliveries that somebody asked for one by one, which need not wait behind a run. */
+void queue_stmt_claim_prompt(struct queue_stmt *, int64_t limit);
 void queue_stmt_fan_out(struct queue_stmt *, int64_t limit);
 
 /*

@@ -170,6 +170,8 @@ static void sender_init(struct sender *sender, int index)
 	queue_stmt_claim(&sender->claim_one, 1);
 	sender->claim_rate_limit = rate_share(&sender->config);
 	queue_stmt_claim(&sender->claim_rate, sender->claim_rate_limit);
+	queue_stmt_claim_prompt(&sender->claim_prompt, sender->config.gates.rate ? sender->claim_rate_limit : sender->claim_some.limit);
+	sender->claim_prompt.with_zones = sender->config.gates.windowed;
 	sender->claim_full.with_zones = sender->claim_some.with_zones = sender->claim_one.with_zones = sender->claim_rate.with_zones = sender->config.gates.windowed;
 	queue_cursor_reset(&sender->cursor);
 	sender->at_start = true;
@@ -212,11 +214,14 @@ void sender_move(struct way *way, enum way_state state)
 	if (state == WAY_DONE && !sender->counts[WAY_DONE])
 		sender->oldest_done_ms = clock_monotonic_ms();
 	way->state = state;
-	TAILQ_INSERT_TAIL(&sender->lists[state], way, link);
+	if (state == WAY_READY && way->prompt)
+		TAILQ_INSERT_HEAD(&sender->lists[state], way, link);
+	else
+		TAILQ_INSERT_TAIL(&sender->lists[state], way, link);
 	sender->counts[state]++;
 }
 
-static void add_claimed(struct sender *sender, struct delivery *delivery, int64_t slot_ms)
+static void add_claimed(struct sender *sender, struct delivery *delivery, int64_t slot_ms, bool prompt)
 {
 	struct way *way = calloc(1, sizeof *way);
 
@@ -225,7 +230,11 @@ static void add_claimed(struct sender *sender, struct delivery *delivery, int64_
 	way->delivery = delivery;
 	way->slot_ms = slot_ms;
 	way->state = WAY_WAITING;
-	TAILQ_INSERT_TAIL(&sender->lists[WAY_WAITING], way, link);
+	way->prompt = prompt;
+	if (prompt)
+		TAILQ_INSERT_HEAD(&sender->lists[WAY_WAITING], way, link);
+	else
+		TAILQ_INSERT_TAIL(&sender->lists[WAY_WAITING], way, link);
 	sender->counts[WAY_WAITING]++;
 }
 
@@ -261,6 +270,9 @@ struct claim {
 	struct delivery **deliveries;
 	int64_t *slots; /* when each may be sent, in microseconds from the claim on; 0: at once */
 	int count;
+	int prompt; /* so many of them, the first ones, are prompt */
+	bool prompt_asked; /* only prompt ones are to be claimed */
+	bool prompt_only;  /* only such were claimed */
 	int64_t limit;
 	int64_t due_in_ms;
 	bool from_start;
@@ -337,10 +349,36 @@ static enum db_status take_rates(struct sender *sender, struct claim *claim)
 	return status == DB_OK ? take_rate(sender, claim) : status;
 }
 
+static enum db_status claim_by(struct sender *sender, const struct queue_stmt *stmt, struct queue_cursor *cursor, struct claim *claim)
+{
+	int count = 0;
+	enum db_status status = queue_claim(sender->db, stmt, sender->config.lease_ms, watch_mark(), cursor, claim->deliveries + claim->count, &count);
+
+	claim->count += count;
+	return status;
+}
+
+/* Those that are prompt, before all others. A probe takes whatever is next. */
+static enum db_status claim_prompt(struct sender *sender, struct claim *claim)
+{
+	struct queue_cursor cursor;
+	enum db_status status;
+
+	if (way_is_probing(sender))
+		return DB_OK;
+	queue_cursor_reset(&cursor);
+	status = claim_by(sender, &sender->claim_prompt, &cursor, claim);
+	claim->prompt = claim->count;
+	/* A rate's share is for both kinds. */
+	claim->prompt_only = claim->prompt_asked || (claim->prompt > 0 && sender->config.gates.rate);
+	return status;
+}
+
 /* Claims within the open transaction. */
 static enum db_status claim(struct sender *sender, struct claim *claim)
 {
 	const struct queue_stmt *stmt = claim_stmt(sender, &claim->limit);
+	size_t room = (size_t)(claim->limit + sender->claim_prompt.limit);
 	enum db_status status;
 
 	claim->from_start = sender->at_start;
@@ -348,13 +386,15 @@ static enum db_status claim(struct sender *sender, struct claim *claim)
 	status = look_at_rate(sender, claim);
 	if (status != DB_OK || claim->postponed)
 		return status;
-	claim->deliveries = calloc((size_t)claim->limit, sizeof *claim->deliveries);
-	claim->slots = calloc((size_t)claim->limit, sizeof *claim->slots);
+	claim->deliveries = calloc(room, sizeof *claim->deliveries);
+	claim->slots = calloc(room, sizeof *claim->slots);
 	SBM_ASSERT(claim->deliveries && claim->slots);
-	status = queue_claim(sender->db, stmt, sender->config.lease_ms, watch_mark(), &sender->cursor, claim->deliveries, &claim->count);
+	status = claim_prompt(sender, claim);
+	if (status == DB_OK && !claim->prompt_only)
+		status = claim_by(sender, stmt, &sender->cursor, claim);
 	if (status == DB_OK)
 		status = take_rates(sender, claim);
-	if (status == DB_OK && claim->from_start && sender->cursor.looked_at < claim->limit)
+	if (status == DB_OK && !claim->prompt_only && claim->from_start && sender->cursor.looked_at < claim->limit)
 		status = queue_next_due(sender->db, &claim->due_in_ms);
 	return status;
 }
@@ -374,17 +414,9 @@ static void reset_cursor(struct sender *sender, int64_t now)
 	sender->cursor_reset_ms = now + CURSOR_RESET_MS;
 }
 
-/* The claim is committed: its deliveries are ours. */
-static void take_claim(struct sender *sender, struct claim *claim)
+/* Where the next claim goes on. */
+static void move_on(struct sender *sender, const struct claim *claim, int64_t now)
 {
-	int64_t now = clock_monotonic_ms();
-
-	if (claim->postponed) {
-		sender->rate_again_ms = now + claim->wait_us / 1000 - RATE_AHEAD_MS + 1;
-		return;
-	}
-	for (int i = 0; i < claim->count; i++)
-		add_claimed(sender, claim->deliveries[i], claim->slots[i] ? now + claim->slots[i] / 1000 : 0);
 	sender->at_start = false;
 	if (sender->cursor.looked_at < claim->limit) {
 		/* What came back or fell due behind the cursor is found from the start only. */
@@ -396,6 +428,30 @@ static void take_claim(struct sender *sender, struct claim *claim)
 		reset_cursor(sender, now);
 	}
 	sender->claimed_at_ms = now;
+}
+
+static int64_t slot_of(const struct claim *claim, int i, int64_t now)
+{
+	return claim->slots[i] ? now + claim->slots[i] / 1000 : 0;
+}
+
+/* The claim is committed: its deliveries are ours. */
+static void take_claim(struct sender *sender, struct claim *claim)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (claim->postponed) {
+		sender->rate_again_ms = now + claim->wait_us / 1000 - RATE_AHEAD_MS + 1;
+		return;
+	}
+	/* Prompt ones go to the front, so the last of them first. */
+	for (int i = claim->prompt - 1; i >= 0; i--)
+		add_claimed(sender, claim->deliveries[i], slot_of(claim, i, now), true);
+	for (int i = claim->prompt; i < claim->count; i++)
+		add_claimed(sender, claim->deliveries[i], slot_of(claim, i, now), false);
+	sender->prompted = false;
+	if (!claim->prompt_only)
+		move_on(sender, claim, now);
 	free(claim->deliveries);
 	free(claim->slots);
 }
@@ -408,13 +464,23 @@ static int64_t low_water(const struct sender *sender, int64_t now)
 	return now - sender->claimed_at_ms < QUICK_MS && half > few && !sender->config.gates.rate ? half : few;
 }
 
-static bool wants_claim(const struct sender *sender, int64_t now)
+static bool may_claim(const struct sender *sender, int64_t now)
 {
 	int64_t room = sender->config.batch + 2 * sender->config.concurrency;
 
-	return sender->hungry && !proc_stopping() && way_wait_ms(sender, now) == 0 && now >= sender->rate_again_ms
-		&& sender->counts[WAY_WAITING] < low_water(sender, now)
+	return !proc_stopping() && way_wait_ms(sender, now) == 0 && now >= sender->rate_again_ms
 		&& held(sender) - sender->counts[WAY_DONE] < room;
+}
+
+static bool wants_claim(const struct sender *sender, int64_t now)
+{
+	return sender->hungry && sender->counts[WAY_WAITING] < low_water(sender, now) && may_claim(sender, now);
+}
+
+/* What is prompt does not wait until the others of the last batch have begun. */
+static bool wants_prompt_claim(const struct sender *sender, int64_t now)
+{
+	return sender->prompted && sender->counts[WAY_WAITING] > 0 && !way_is_probing(sender) && may_claim(sender, now);
 }
 
 /* Results are written back together, but none waits longer than write_back for it. */
@@ -457,7 +523,7 @@ static enum db_status transact(struct sender *sender, struct delivery *const *do
 		sender->cursor = cursor;
 		if (new) {
 			drop_claim(new);
-			*new = (struct claim){0};
+			*new = (struct claim){.prompt_asked = new->prompt_asked};
 		}
 	} else if (stale > 0) {
 		log_warn("results came too late; their deliveries were claimed by another process", log_int("deliveries", stale));
@@ -596,6 +662,30 @@ static void count_errored(const struct sender *sender, struct delivery *const *d
 		tally_add("subscriptions.send_next_message_errored.sum", errored);
 }
 
+/* A transaction, with calls going on meanwhile. */
+static enum db_status transact_meanwhile(struct sender *sender, struct delivery *const *done, int count, struct claim *new)
+{
+	enum db_status status;
+
+	sender->exchange_ms = clock_monotonic_ms();
+	/* In its drain it may be without calls. */
+	db_set_meanwhile(sender->db, sender->fetch ? &sender->meanwhile : NULL);
+	status = transact_again(sender, done, count, new);
+	db_set_meanwhile(sender->db, NULL);
+	return status;
+}
+
+/* Claims what is prompt, which does not wait for the writing of results either. */
+static void claim_promptly(struct sender *sender)
+{
+	struct claim new = {.prompt_asked = true};
+
+	if (transact_meanwhile(sender, NULL, 0, &new) == DB_OK)
+		take_claim(sender, &new);
+	else
+		database_failed(sender);
+}
+
 /* Writes back what is done and claims more. */
 static void exchange(struct sender *sender, bool with_claim)
 {
@@ -607,11 +697,7 @@ static void exchange(struct sender *sender, bool with_claim)
 
 	evidence_weigh(sender);
 	done = collect_done(sender, &count, &released);
-	sender->exchange_ms = clock_monotonic_ms();
-	/* In its drain it may be without calls. */
-	db_set_meanwhile(sender->db, sender->fetch ? &sender->meanwhile : NULL);
-	status = transact_again(sender, done, count, with_claim ? &new : NULL);
-	db_set_meanwhile(sender->db, NULL);
+	status = transact_meanwhile(sender, done, count, with_claim ? &new : NULL);
 	if (status != DB_OK && !is_passing(status) && count > 0) {
 		status = write_halves(sender, done, count);
 		with_claim = false;
@@ -732,7 +818,7 @@ static void wait_for_something(struct sender *sender, int64_t limit_ms)
 		return;
 	if (fds[1].revents) {
 		wake_clear(sender->index);
-		sender->hungry = true;
+		sender->hungry = sender->prompted = true;
 	}
 }
 
@@ -740,7 +826,7 @@ static void tend_timers(struct sender *sender, int64_t now)
 {
 	if (now >= sender->next_sweep_ms) {
 		sender->next_sweep_ms = now + sender->config.sweep_ms;
-		sender->hungry = true;
+		sender->hungry = sender->prompted = true;
 	}
 	if (now >= sender->next_due_ms) {
 		sender->next_due_ms = INT64_MAX;
@@ -770,9 +856,12 @@ static bool step(struct sender *sender)
 		way_pump(sender);
 	way_flush_outlog(sender);
 	claims = wants_claim(sender, now);
-	if (!claims && !wants_write_back(sender, now))
+	if (claims || wants_write_back(sender, now))
+		exchange(sender, claims);
+	else if (wants_prompt_claim(sender, now))
+		claim_promptly(sender);
+	else
 		return false;
-	exchange(sender, claims);
 	return true;
 }
 

@@ -39,6 +39,7 @@ struct way {
 	size_t failure; /* what a failed one counts as: of enum counter; 0: nothing was wrong with it but its result */
 	int64_t tried_ms; /* when the try before ended, if it has used up tries; INT64_MAX: nobody knows */
 	bool unsure; /* whether the failure of its last call uses up a try is asked at write-back */
+	bool prompt; /* somebody asked for this one: it goes before those of runs */
 	int64_t slot_ms; /* not sent before, so that rates are kept; 0: there are none */
 };
 
@@ -85,6 +86,8 @@ struct sender {
 	struct queue_cursor cursor;
 	bool at_start;          /* the cursor is at the start of the queue */
 	bool hungry;            /* there may be something to claim */
+	struct queue_stmt claim_prompt;
+	bool prompted;          /* there may be something that is prompt, while the claim of the rest has time */
 	int64_t claimed_at_ms;  /* when the last claim came */
 	int64_t cursor_reset_ms;
 	int64_t rate_again_ms;  /* no claim before this time: sender_rate has given out all until then */
