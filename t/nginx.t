@@ -150,7 +150,7 @@ subtest 'the example, over TLS' => sub {
 	for (1 .. 20) {
 		($plain, $tls) = map { 20000 + int rand 12000 } 1, 2;
 		$write->('sbm.conf', 'listen 80' => "listen 127.0.0.1:$plain", 'listen 443' => "listen 127.0.0.1:$tls", 'listen \[::\]:80' => "listen [::1]:$plain", 'listen \[::\]:443' => "listen [::1]:$tls",
-			'/etc/ssl/sbm' => $dir, '/var/log/nginx' => "$dir/log");
+			'/etc/ssl/sbm' => $dir, 'access_log /var/log/nginx/sbm.log sbm buffer' => "access_log $dir/log/json.log sbm_json flush=1s buffer=64k;\n\taccess_log $dir/log/sbm.log sbm buffer", 'error_log /var/log/nginx' => "error_log $dir/log");
 		open my $out, '>', "$dir/nginx.conf" or die;
 		print $out $> ? '' : "user $user;\n", "pid $dir/pid;\nerror_log $dir/log/main.log;\ndaemon off;\nevents { worker_connections 256; }\nhttp {\n", map({ "\t${_}_temp_path $dir/$_;\n" } qw(client_body fastcgi proxy scgi uwsgi)),
 			"\taccess_log off;\n\tinclude sbm/sbm.conf;\n}\n";
@@ -200,6 +200,10 @@ subtest 'the example, over TLS' => sub {
 	is(($ask->("$site/api/v1/schedule/", @token))[0], 200, 'which troubles nobody else');
 	poll_until { (SBM::Stack::slurp("$dir/log/sbm.log") // '') =~ m{rid=\w+ msg="request" method=POST path="/api/token-auth/" status=429} } 'all of it stands in the log';
 	unlike(SBM::Stack::slurp("$dir/log/sbm.log"), qr/$stack->{token}|wrong/, 'but no token and no password');
+	my @json;
+	poll_until { @json = grep { ($_->{path} // '') eq '/api/token-auth/' } map { eval { SBM::Stack::json_of($_) } // {} } split /\n/, SBM::Stack::slurp("$dir/log/json.log") // ''; @json == 14 } 'as JSON, too';
+	is_deeply([@{ $json[-1] }{qw(level prog msg method status)}], ['info', 'nginx', 'request', 'POST', 429], 'with the same fields');
+	is(scalar grep({ !eval { SBM::Stack::json_of($_) } } split /\n/, SBM::Stack::slurp("$dir/log/json.log")), 0, 'and all of it is');
 	$write->('locations.conf', '/var/lib/sbm/media/' => "$stack->{dir}/stack/media/", 'allow 127.0.0.0/8' => 'deny 127.0.0.0/8');
 	kill HUP => $pid;
 	poll_until { ($ask->("$site/metrics"))[0] eq '403' } '/metrics from outside';
