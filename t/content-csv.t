@@ -209,6 +209,22 @@ subtest 'from standard input, and many' => sub {
 	is(scalar(split /\r\n/, $export), 3001, 'and out again');
 };
 
+subtest 'sheets that somebody spoilt' => sub {
+	my @pieces = ('"', ',', "\n", "\r", "'", '=', '""', ';', "\xc3", "\xef\xbb\xbf", "\0", '9' x 30, 'x' x 300, '{"a":', '\\', '');
+	my $sheet = export('--message-set', 'plain');
+	srand 5;
+	my (%ended, @odd_ends);
+	for (1 .. 80) {
+		my $spoilt = $sheet;
+		substr $spoilt, rand length $spoilt, rand 6, $pieces[rand @pieces] for 0 .. rand 4;
+		my ($status, undef, $errors) = import_text($spoilt);
+		$ended{$status}++;
+		push @odd_ends, "$status $errors" unless $status == 1 ? $errors =~ /^sbmctl: nothing was changed: the sheet has/m : $status == 0 && $errors =~ /^sbmctl: (?:would|there is nothing)/m;
+	}
+	is_deeply(\@odd_ends, [], 'each is taken, or refused with its errors');
+	cmp_ok($ended{$_} // 0, '>', 0, "exit status $_: $ended{$_} of them") for 0, 1;
+};
+
 subtest 'clone' => sub {
 	$stack->patch("/api/v1/messageset/$plain/", { next_set => $chat, notes => 'Notes', label => 'Plain' });
 	is((content('clone', 'nobody', 'new'))[0], 1, 'what is not there');

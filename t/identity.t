@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use Test::More;
+use Time::HiRes qw(time);
 use SBM::Content;
 use SBM::Sink;
 use SBM::Stack;
@@ -89,6 +90,28 @@ subtest 'in the middle of a run' => sub {
 	is($sink->count('outbound'), 38, 'the next run leaves both out');
 	is($stack->value("SELECT count(*) FROM subscription WHERE messageset_id = $next AND identity IN ('$one', '$under_way')"), 0, 'neither goes on to the next set');
 	$stack->sql("UPDATE subscription SET active = false WHERE active");
+};
+
+subtest 'many of them in a run' => sub {
+	my @mothers = map { subscribe($stack, $set, $schedule) } 1 .. 90;
+	$sink->forget;
+	$sink->behave(outbound => { delay => 0.1 });
+	fire($stack, $schedule);
+	poll_until { $sink->count('outbound') > 0 } 'the run has begun';
+	my %left;
+	for my $identity (@mothers[map { 2 * $_ } 0 .. 44]) {
+		my $counts = opt_out($identity)->{json};
+		$left{$identity} = { %$counts, at => time };
+	}
+	$sink->behave;
+	settled($stack, 60);
+	my %sent;
+	push @{ $sent{ json_of($_->{body})->{to_identity} } }, $_->{at} for $sink->requests('outbound');
+	is_deeply([grep { $left{$_}{cancelled} && $sent{$_} } keys %left], [], 'those whose message was cancelled got none');
+	is_deeply([grep { my $gone = $left{$_}; !$gone->{under_way} && grep { $_ > $gone->{at} } @{ $sent{$_} || [] } } keys %left], [], 'those who had none under way got none after the answer');
+	is_deeply([grep { @{ $sent{$_} || [] } != 1 } grep { !$left{$_} } @mothers], [], 'all others got theirs once');
+	is($stack->value('SELECT sent + cancelled FROM run ORDER BY id DESC LIMIT 1'), 90, 'the run counts all');
+	$stack->sql('UPDATE subscription SET active = false WHERE active');
 };
 
 subtest 'while the service is out, held, or tried again later' => sub {
@@ -197,7 +220,7 @@ subtest 'shown and erased' => sub {
 	like($output, qr/^Subscriptions\nid\t.*\n\S+\t.*\n\nDeliveries in the queue\n/m, 'as tables, no longer than told');
 
 	my $before = $stack->value("SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM subscription t");
-	my @statistics = $stack->rows('SELECT messageset_id, sequence_number, lang, run_id, kind, state, created_at, finished_at FROM delivery ORDER BY 1, 2, 3, 4, 5, 6, 7');
+	my @statistics = $stack->rows('SELECT messageset_id, sequence_number, lang, run_id, kind, state, created_at, finished_at FROM delivery ORDER BY 1, 2, 3, 4, 5, 6, 7, 8');
 	($status, undef, $errors) = identity_ctl('erase', $identity);
 	is($status, 0, 'a dry run');
 	like($errors, qr/would erase 2 subscriptions, of which 2 are active, with 1 failed tasks and 1 resend requests, cancel 2 deliveries, take address and ids out of 3, and erase 1 stored answers and 1 rows/, 'says what would be done');
@@ -208,7 +231,7 @@ subtest 'shown and erased' => sub {
 	is($status, 0, 'erased') or diag($errors);
 	is($output, "erased: 2 subscriptions, 1 stored answers, 1 rows put aside; 5 deliveries are kept without address and ids\n", 'says what was done');
 	is_deeply([found_in($identity, $id, $made->{id}, 'Nomvula', SBM::Sink::address_of($identity), $once->{data}{id})], [], 'no table has the identity, its subscriptions, its address');
-	my @kept = $stack->rows("SELECT messageset_id, sequence_number, lang, run_id, kind, state, created_at, finished_at FROM delivery WHERE state <> 'cancelled' OR reason <> 'Recipient opted out' OR finished_at < (SELECT max(finished_at) FROM delivery) ORDER BY 1, 2, 3, 4, 5, 6, 7");
+	my @kept = $stack->rows("SELECT messageset_id, sequence_number, lang, run_id, kind, state, created_at, finished_at FROM delivery WHERE state <> 'cancelled' OR reason <> 'Recipient opted out' OR finished_at < (SELECT max(finished_at) FROM delivery) ORDER BY 1, 2, 3, 4, 5, 6, 7, 8");
 	is_deeply(\@kept, \@statistics, 'the statistics are what they were');
 	is($stack->value("SELECT count(*) FROM delivery WHERE reason = 'message sender answered 400'"), 1, 'of a reason what the service said is gone');
 	is($stack->value('SELECT count(DISTINCT subscription_id) FROM delivery WHERE delivery_id IN (SELECT delivery_id FROM delivery ORDER BY finished_at DESC LIMIT 2)'), 2, 'the history still tells subscriptions apart');
