@@ -3,7 +3,9 @@ QUERY_FILES = $(wildcard $(srcdir)/sql/queries/*.sql)
 src/io/queries.stamp: $(QUERY_FILES) sql/gen-queries
 	@mkdir -p src/io
 	$(AM_V_GEN)$(PERL) $(srcdir)/sql/gen-queries src/io/queries $(QUERY_FILES) && touch $@
+# A recipe, so that make looks at their times anew and makes what depends on them in the same run.
 src/io/queries.h src/io/queries.c: src/io/queries.stamp
+	@:
 BUILT_SOURCES += src/io/queries.h
 CLEANFILES += src/io/queries.h src/io/queries.c src/io/queries.stamp
 EXTRA_DIST += sql/gen-queries sql/grants.sql sql/invariants.sql sql/migrations sql/queries sql/roles.sql
