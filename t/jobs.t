@@ -37,13 +37,15 @@ sub worker {
 
 # Another daemon on the same database.
 sub second_daemon {
+	my ($program) = grep { -x } map { SBM::Stack::build_dir() . "/$_" } 'src/sbm-senderd', 'sbm-senderd';
 	my $pid = fork // die "could not fork: $!\n";
 	if (!$pid) {
 		open STDERR, '>>', "$stack->{dir}/stack/log/second.log";
 		open STDOUT, '>&', \*STDERR;
 		%ENV = (SBM::Stack::clean_environment(), SBM_CONF => $stack->{env}{SBM_CONF}, SBM_TRIGGER_BIND => "ipc://$stack->{dir}/second.sock");
-		my ($program) = grep { -x } map { SBM::Stack::build_dir() . "/$_" } 'src/sbm-senderd', 'sbm-senderd';
-		exec $program;
+		{ exec $program }
+		require POSIX;
+		POSIX::_exit(127);
 	}
 	poll_until { $stack->log_text('second') =~ /msg="started"/ } 'a second daemon is there';
 	return $pid;

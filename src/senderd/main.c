@@ -22,8 +22,6 @@
 
 /* Descriptors beside those of calls under way. */
 #define FILES_BESIDE 128
-/* A sender gives up its calls by itself at the end of drain_timeout, and then still writes back. */
-#define WRITE_BACK_MS 5000
 
 /* Reloads so far. */
 static int generation;
@@ -100,7 +98,7 @@ static int run_metrics(int index)
 
 static int64_t drain_ms(void)
 {
-	return setting_int(SETTING_DRAIN_TIMEOUT) + WRITE_BACK_MS;
+	return setting_int(SETTING_DRAIN_TIMEOUT) + SENDER_WRITE_BACK_MS;
 }
 
 static int reload(void)

@@ -10,6 +10,7 @@
 #include "base/settings.h"
 #include "domain/breaker.h"
 #include "io/fetch.h"
+#include "senderd/sender.h"
 #include "senderd/tally.h"
 #include "senderd/wake.h"
 
@@ -29,7 +30,6 @@
 /* At the end: when the senders have ended, posts may take this long, but all in all less than the supervisor waits. */
 #define LAST_POSTS_MS 5000
 #define BEFORE_KILL_MS 1000
-#define WRITE_BACK_MS 5000
 
 /* A post under way. */
 struct post {
@@ -313,7 +313,7 @@ static void post_last(struct poster *p, int64_t limit_ms)
 
 static void finish(struct poster *p)
 {
-	int64_t limit_ms = clock_monotonic_ms() + setting_int(SETTING_DRAIN_TIMEOUT) + WRITE_BACK_MS - BEFORE_KILL_MS;
+	int64_t limit_ms = clock_monotonic_ms() + setting_int(SETTING_DRAIN_TIMEOUT) + SENDER_WRITE_BACK_MS - BEFORE_KILL_MS;
 	int left;
 
 	see_senders_off(p, limit_ms - BEFORE_KILL_MS);

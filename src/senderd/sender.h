@@ -46,6 +46,8 @@ struct way {
 TAILQ_HEAD(way_list, way);
 
 #define DRY_RUN_MAX 1024
+/* A sender gives up its calls by itself at the end of drain_timeout, and then still writes back. */
+#define SENDER_WRITE_BACK_MS 5000
 
 /* What the settings say, read once: a reload starts new processes. */
 struct sender_config {
