@@ -56,7 +56,7 @@ void
 account_request(const struct req *r, const struct route *routes, int64_t took_us)
 {
 	size_t route = r->route ? (size_t)(r->route - routes) : count_routes(routes);
-	size_t cell = cell_at(route, r->method);
+	size_t cell = cell_at(route, (int)r->method);
 
 	counter_add(cell + CELL_STATUSES + (size_t)status_find(r->status), 1);
 	counter_add(cell + CELL_BUCKETS + (size_t)bucket_of(took_us), 1);
