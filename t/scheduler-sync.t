@@ -207,7 +207,7 @@ subtest 'the database goes away while a creation is under way' => sub {
 	is_deeply(told(), ['POST /schedule/'], 'its answer is kept') or diag(explain(told()));
 	is(id_of($id), answered_id((calls())[0]), 'and written as soon as that can be');
 	$sink->behave;
-	$stack->expect_log(qr/level=err.*(?:connection|terminat|administrator)/);
+	$stack->expect_log(qr/level=(?:err|warn).*(?:connection|terminat|administrator)/);
 };
 
 subtest 'the daemon is killed while a creation is under way' => sub {
