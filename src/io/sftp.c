@@ -168,36 +168,42 @@ static size_t on_read(char *bytes, size_t size, size_t n, void *context)
 	return (size_t)got;
 }
 
+/* What follows a date as `ls -l` prints it, "Nov 23 22:50 " or "Nov 23  2025 "; NULL when text begins with none. */
+static char *skip_date(char *text)
+{
+	static const char months[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
+	char month[5], day[3], time[6];
+	int64_t number;
+	int used = 0;
+
+	if (sscanf(text, "%3[A-Za-z] %2[0-9] %5[0-9:]%n", month, day, time, &used) != 3 || text[used] != ' ' || text[3] != ' ')
+		return NULL;
+	strcat(month, " ");
+	if (strlen(month) != 4 || !strstr(months, month) || parse_int(day, 1, 31, &number) != 0)
+		return NULL;
+	return strchr(time, ':') || parse_int(time, 1970, 9999, &number) == 0 ? text + used + 1 : NULL;
+}
+
 /*
  * A line as `ls -l` prints it, which is what servers send for each entry (the SSH file transfer protocol's draft 02,
  * section 7). The size is the number before the first date; what follows the date is the name.
  */
 static void read_entry(struct sftp *s, char *line)
 {
-	static const char months[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
-	char *rest = NULL, *month, *size, *p;
+	char *name = NULL, *date, *size;
 	int64_t number;
 
 	if (*line != '-')
 		return;
-	for (p = strchr(line, ' '); p; p = strchr(p + 1, ' ')) {
-		char day[4], time[6];
-		int used = 0;
-
-		if (!p[1] || strlen(p + 1) < 4 || p[4] != ' ' || p[1] == ' ')
-			continue;
-		month = strstr(months, (char[]){p[1], p[2], p[3], ' ', '\0'});
-		if (!month || sscanf(p + 5, " %3[0-9] %5[0-9:]%n", day, time, &used) != 2 || p[5 + used] != ' ')
-			continue;
-		rest = p + 5 + used + 1;
-		break;
-	}
-	if (!rest)
+	for (date = strchr(line, ' '); date; date = strchr(date + 1, ' '))
+		if ((name = skip_date(date + 1)) != NULL)
+			break;
+	if (!name)
 		return;
-	*p = '\0';
+	*date = '\0';
 	size = strrchr(line, ' ');
 	if (size && parse_int(size + 1, 0, INT64_MAX, &number) == 0)
-		s->entry(s->context, rest, number);
+		s->entry(s->context, name, number);
 }
 
 static size_t on_listing(char *bytes, size_t size, size_t n, void *context)

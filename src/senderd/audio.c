@@ -450,7 +450,7 @@ static void tell_end(const struct sync *sync, struct job_end *end)
 		snprintf(end->error, sizeof end->error, "%" PRId64 " files were not copied; first %s", sync->failed, sync->problem);
 	else
 		snprintf(end->error, sizeof end->error, "%s", sync->problem);
-	log_info(end->unfinished ? "copying to the audio server broke off" : "copied to the audio server", log_int("copied", sync->copied),
+	log_info(end->unfinished || *end->error ? "copying to the audio server broke off" : "copied to the audio server", log_int("copied", sync->copied),
 		log_int("bytes", sync->bytes), log_int("there", sync->present), log_int("failed", sync->failed));
 }
 
