@@ -15,6 +15,9 @@
 #define CONNECTION_LIFETIME_S 600L
 #define CONNECTION_IDLE_S 60L
 #define EVENTS_MAX 64
+#define SERVICE_SIZE 512
+/* From such a size on some versions of curl ask before they send a body. */
+#define LARGE_BODY 1024
 
 /* A call under way, or a place for one: its handle stays for the next call. */
 struct call {
@@ -181,6 +184,7 @@ configure_easy(struct call *c)
 	curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c->easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(c->easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(c->easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(c->easy, CURLOPT_MAXAGE_CONN, CONNECTION_IDLE_S);
 	curl_easy_setopt(c->easy, CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFETIME_S);
@@ -252,8 +256,8 @@ add_header(struct call *c, const char *line)
 static bool
 set_headers(struct call *c, const struct fetch_call *call)
 {
-	/* Without this, curl asks before it sends a large body, and waits. */
-	if (!add_header(c, "Expect:"))
+	/* Without this, it asks and waits. Each header costs something, so only where it is needed. */
+	if (call->body_length >= LARGE_BODY && !add_header(c, "Expect:"))
 		return false;
 	for (const char *const *h = call->headers; h != NULL && *h != NULL; h++)
 		if (!add_header(c, *h))
@@ -283,6 +287,24 @@ set_method(struct call *c, const struct fetch_call *call)
 	return true;
 }
 
+/*
+ * Service and what is asked of it, apart: curl takes a URL to pieces and puts it together again byte by byte, for each
+ * call, but sends the target as it stands.
+ */
+static bool
+set_url(struct call *c, const char *url)
+{
+	const char *host = strstr(url, "://") + 3, *target = host + strcspn(host, "/?#");
+	char service[SERVICE_SIZE];
+	size_t n = (size_t)(target - url);
+
+	if (*target != '/' || strchr(target, '#') != NULL || n + 2 > sizeof(service))
+		return curl_easy_setopt(c->easy, CURLOPT_REQUEST_TARGET, NULL) == CURLE_OK && curl_easy_setopt(c->easy, CURLOPT_URL, url) == CURLE_OK;
+	memcpy(service, url, n);
+	memcpy(service + n, "/", 2);
+	return curl_easy_setopt(c->easy, CURLOPT_REQUEST_TARGET, target) == CURLE_OK && curl_easy_setopt(c->easy, CURLOPT_URL, service) == CURLE_OK;
+}
+
 int
 fetch_start(struct fetch *f, const struct fetch_call *call, void (*done)(void *context, const struct fetch_answer *), void *context)
 {
@@ -297,7 +319,7 @@ fetch_start(struct fetch *f, const struct fetch_call *call, void (*done)(void *c
 	c->started_ms = clock_monotonic_ms();
 	configure_easy(c);
 	curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, call->fresh ? 1L : 0L);
-	if (!set_method(c, call) || !set_headers(c, call) || curl_easy_setopt(c->easy, CURLOPT_URL, call->url) != CURLE_OK
+	if (!set_method(c, call) || !set_headers(c, call) || !set_url(c, call->url)
 	    || curl_easy_setopt(c->easy, CURLOPT_USERPWD, call->userpwd) != CURLE_OK || curl_multi_add_handle(f->multi, c->easy) != CURLM_OK) {
 		call_give_back(c);
 		return -1;

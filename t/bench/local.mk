@@ -2,7 +2,7 @@
 check_PROGRAMS += t/bench/load
 t_bench_load_SOURCES = t/bench/load.c
 t_bench_load_LDADD =
-EXTRA_DIST += t/bench/Bench.pm t/bench/api t/bench/behind t/bench/fcgi t/bench/latency t/bench/pages t/bench/send t/bench/soak t/bench/takeover
+EXTRA_DIST += t/bench/Bench.pm t/bench/api t/bench/behind t/bench/fcgi t/bench/kills t/bench/latency t/bench/pages t/bench/send t/bench/soak t/bench/takeover
 check_PROGRAMS += t/bench/sink
 t_bench_sink_SOURCES = t/bench/sink.c
 t_bench_sink_LDADD =
