@@ -111,6 +111,21 @@ subtest 'killed in mid-upload' => sub {
 	cmp_ok($stack->value("SELECT attempt FROM job WHERE id = '$id'"), '>=', 2, 'it was claimed again');
 };
 
+subtest 'a reload in mid-upload' => sub {
+	my $big = $stack->upload('second.wav', 'audio/wav', 'y' x (20 << 20))->{json}{id};
+	my $name = $stack->value("SELECT content FROM binarycontent WHERE id = $big");
+	my $id = $stack->post('/api/v1/sync_audio_files/')->{json}{task_id};
+	poll_until { grep { /^\.sbm-.*\.part$/ } keys %{ $sshd->files } } 'the upload has begun';
+	$sshd->suspend('STOP');
+	my @before = $stack->children('sbm-senderd');
+	kill HUP => $stack->pid('sbm-senderd');
+	poll_until { !grep { $stack->alive($_) } @before } 'the process that is at it ends, though the server says nothing';
+	$sshd->suspend('CONT');
+	is(ended($id)->{state}, 'done', 'the next one does the job');
+	is(length($sshd->files->{$name} // ''), 20 << 20, 'the file is whole');
+	is(scalar(grep { /part/ } keys %{ $sshd->files }), 0, 'and nothing is left half done');
+};
+
 subtest 'the server\'s key' => sub {
 	$stack->expect_log(qr/msg="job failed".*host key/, qr/msg="job failed".*audio_ftp_known_hosts/);
 	my $before = $sshd->files;
