@@ -43,7 +43,7 @@ static void put_claim(struct db_params *params, const struct job *job)
 static void renew(const struct job *job, const char *application_name)
 {
 	const struct db_config config = {
-		.conninfo = setting_str(SETTING_DATABASE),
+		.conninfo = setting_str_or(SETTING_DATABASE_SENDERD, SETTING_DATABASE),
 		.application_name = application_name,
 		.statement_timeout_ms = RENEW_TIMEOUT_MS,
 		.lock_timeout_ms = RENEW_TIMEOUT_MS,
