@@ -493,7 +493,7 @@ static void wait_for_something(void)
 int audio_run(void)
 {
 	const struct db_config config = {
-		.conninfo = setting_str(SETTING_DATABASE),
+		.conninfo = setting_str_or(SETTING_DATABASE_SENDERD, SETTING_DATABASE),
 		.application_name = "sbm-senderd audio",
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 		.lock_timeout_ms = LOCK_TIMEOUT_MS,
