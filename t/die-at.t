@@ -23,7 +23,8 @@ my @WHO = qw(process daemon supervisor);
 my $judge = SBM::Judge->start;
 my $stack = SBM::Stack->start($judge->settings, clock => 1, lease => '1s', sweep => '50ms', write_back => '20ms', workers => 1, batch => $BATCH,
 	concurrency => $CONCURRENCY, fanout_chunk => 70, retry_base => '50ms', retry_max => '200ms', probe_min => '50ms', probe_max => '200ms',
-	url => 'https://sbm.example.org', scheduler_api_token => 'scheduler-token');
+	url => 'https://sbm.example.org', scheduler_api_token => 'scheduler-token', count_interval => '1s', count_timeout => '1s');
+$stack->keep_psql;
 my $schedule = make_schedule($stack);
 my $next = make_set($stack, make_schedule($stack), ['Welcome']);
 my $set = make_set($stack, $schedule, ['One', 'Two'], next_set => $next);

@@ -132,6 +132,7 @@ sub finish {
 	my ($self) = @_;
 	return if $self->{finished}++;
 	$self->{sink}->stop if $self->{sink};
+	$self->end_psql;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	my ($broken, $rules) = $self->ctl('verify');
 	is($broken, 0, 'all invariants hold') or diag($rules);
@@ -355,8 +356,41 @@ sub raw { my ($self, $bytes) = @_; my $socket = $self->connect; print $socket $b
 
 # ---- database
 
+# One psql for all that follows, for tests that ask a thousand times and leave PostgreSQL alone.
+sub keep_psql {
+	my ($self) = @_;
+	my $pid = open3(my $in, my $out, undef, '/bin/sh', '-c', "exec $self->{env}{SBM_PSQL} -X -q -A -t -F '\t'");
+	$self->{psql} = { pid => $pid, in => $in, out => $out };
+	return;
+}
+
+sub end_psql {
+	my ($self) = @_;
+	my $psql = delete $self->{psql} or return;
+	close $psql->{in};
+	waitpid $psql->{pid}, 0;
+	return;
+}
+
+sub ask_psql {
+	my ($self, $text) = @_;
+	my ($psql, $output) = ($self->{psql}, '');
+	local $SIG{PIPE} = 'IGNORE';
+	print { $psql->{in} } "$text;\n\\echo end of answer\n";
+	$psql->{in}->flush;
+	while (defined(my $line = readline $psql->{out})) {
+		if ($line eq "end of answer\n") {
+			die "psql: $output\n$text\n" if $output =~ /^(?:ERROR|FATAL|psql|server closed)/m;
+			return $output;
+		}
+		$output .= $line;
+	}
+	die "psql ended: $output\n$text\n";
+}
+
 sub sql {
 	my ($self, $text) = @_;
+	return $self->ask_psql($text) if $self->{psql};
 	my ($status, $output) = run('/bin/sh', '-c', "exec $self->{env}{SBM_PSQL} -X -q -A -t -v ON_ERROR_STOP=1 -F '\t' -f -", { input => $text });
 	die "psql: $output\n$text\n" if $status;
 	return $output;
