@@ -158,11 +158,12 @@ queued AS (
     ON CONFLICT (subscription_id) DO NOTHING
     RETURNING id
 ),
-chunk AS (
-    SELECT (SELECT count(*) FROM looked_at) AS looked_at,
-        (SELECT count(*) FROM looked_at WHERE wanted) AS wanted,
+chunk AS MATERIALIZED (
+    SELECT count(*) AS looked_at,
+        count(*) FILTER (WHERE wanted) AS wanted,
         (SELECT count(*) FROM queued) AS queued,
         (SELECT id FROM looked_at ORDER BY id DESC LIMIT 1) AS last
+    FROM looked_at
 )
 UPDATE run r
 SET fanned_to = coalesce(c.last, r.fanned_to),
