@@ -28,6 +28,7 @@ struct sftp {
 	char error[ERROR_SIZE];
 	bool key_refused; /* error says why */
 	bool stopped, stalled, unreadable;
+	bool worn;
 	curl_off_t moved;  /* bytes both ways, when last looked at */
 	int64_t moved_ms;  /* when that was another number before */
 
@@ -61,6 +62,11 @@ bool sftp_path_is_good(const char *path)
 const char *sftp_error(const struct sftp *s)
 {
 	return s->error;
+}
+
+bool sftp_is_worn(const struct sftp *s)
+{
+	return s->worn;
 }
 
 static enum sftp_status fail(struct sftp *s, enum sftp_status status, const char *what)
@@ -370,6 +376,7 @@ static enum sftp_status perform(struct sftp *s)
 	s->moved_ms = clock_monotonic_ms();
 	*s->curl_error = *s->error = '\0';
 	code = curl_easy_perform(s->easy);
+	s->worn = s->worn || s->stopped || s->stalled;
 	if (s->key_refused)
 		return SFTP_REFUSED;
 	if (s->unreadable)

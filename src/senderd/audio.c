@@ -43,6 +43,12 @@ struct there {
 	size_t size, count; /* size is a power of two */
 };
 
+/* The process. */
+struct audio {
+	struct db *db;
+	bool worn; /* another process shall go on */
+};
+
 struct sync {
 	struct db *db;
 	struct job *job;
@@ -457,9 +463,10 @@ static void tell_end(const struct sync *sync, struct job_end *end)
 static void sync_audio(void *context, struct job *job, struct job_end *end)
 {
 	struct sync *sync = calloc(1, sizeof *sync);
+	struct audio *audio = context;
 
 	SBM_ASSERT(sync);
-	sync->db = context;
+	sync->db = audio->db;
 	sync->job = job;
 	sync_init(sync);
 	if (settings_are_bad(&sync->config, end->error, sizeof end->error)) {
@@ -470,6 +477,7 @@ static void sync_audio(void *context, struct job *job, struct job_end *end)
 		if (may_go_on(sync, setting_str(SETTING_AUDIO_FTP_ROOT), know(sync, "")) && !sync->failed)
 			end->status = sync_files(sync);
 		end->unfinished = !goes_on(sync);
+		audio->worn = sftp_is_worn(sync->sftp);
 		tell_end(sync, end);
 	}
 	sync_fini(sync);
@@ -498,21 +506,21 @@ int audio_run(void)
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 		.lock_timeout_ms = LOCK_TIMEOUT_MS,
 	};
-	struct db *db = db_create(&config);
+	struct audio audio = {.db = db_create(&config)};
 	const struct job_kinds kinds = {
 		.only = job_kind_word(JOB_SYNC_AUDIO),
 		.functions = job_functions,
-		.context = db,
+		.context = &audio,
 		.application_name = "sbm-senderd audio's lease",
 	};
 
 	proc_child_signals();
-	while (!proc_stopping()) {
-		while (!proc_stopping() && jobs_do_one(db, &kinds))
+	while (!proc_stopping() && !audio.worn) {
+		while (!proc_stopping() && !audio.worn && jobs_do_one(audio.db, &kinds))
 			continue;
-		if (!proc_stopping())
+		if (!proc_stopping() && !audio.worn)
 			wait_for_something();
 	}
-	db_free(db);
+	db_free(audio.db);
 	return 0;
 }
