@@ -464,23 +464,24 @@ static int64_t low_water(const struct sender *sender, int64_t now)
 	return now - sender->claimed_at_ms < QUICK_MS && half > few && !sender->config.gates.rate ? half : few;
 }
 
-static bool may_claim(const struct sender *sender, int64_t now)
+static bool may_claim(const struct sender *sender, int64_t now, int64_t room)
 {
-	int64_t room = sender->config.batch + 2 * sender->config.concurrency;
-
 	return !proc_stopping() && way_wait_ms(sender, now) == 0 && now >= sender->rate_again_ms
 		&& held(sender) - sender->counts[WAY_DONE] < room;
 }
 
 static bool wants_claim(const struct sender *sender, int64_t now)
 {
-	return sender->hungry && sender->counts[WAY_WAITING] < low_water(sender, now) && may_claim(sender, now);
+	return sender->hungry && sender->counts[WAY_WAITING] < low_water(sender, now)
+		&& may_claim(sender, now, sender->config.batch + 2 * sender->config.concurrency);
 }
 
 /* What is prompt does not wait until the others of the last batch have begun. */
 static bool wants_prompt_claim(const struct sender *sender, int64_t now)
 {
-	return sender->prompted && sender->counts[WAY_WAITING] > 0 && !way_is_probing(sender) && may_claim(sender, now);
+	/* There is room for some when there is none for others. */
+	return sender->prompted && sender->counts[WAY_WAITING] > 0 && !way_is_probing(sender)
+		&& may_claim(sender, now, sender->config.batch + 4 * sender->config.concurrency);
 }
 
 /* Results are written back together, but none waits longer than write_back for it. */
