@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Seconds after which a kept connection is not used again, so that a service that moved is noticed. */
@@ -34,11 +35,23 @@ struct call {
 	struct call *next_free;
 };
 
+/*
+ * What epoll waits for at a descriptor. curl ends its interest after each answer and has it anew at the next call; that
+ * of a connection between calls stays with epoll, which spares two system calls for each.
+ */
+struct watch {
+	uint32_t events; /* 0: epoll does not have it */
+	bool wanted;     /* by curl */
+	bool kept;       /* a connection, of whose end on_close tells */
+};
+
 struct fetch {
 	struct fetch_config config;
 	unsigned generation;
 	CURLM *multi;
 	int epoll;
+	struct watch *watches; /* by descriptor */
+	size_t watch_count;
 	int64_t deadline_ms; /* when curl wants to be called; -1: not */
 	struct call **calls; /* all that were ever needed */
 	int count, active;
@@ -57,25 +70,88 @@ fetch_check(void)
 	return 0;
 }
 
+/* NULL: there is no memory. */
+static struct watch *
+watch_of(struct fetch *f, curl_socket_t s)
+{
+	size_t count = f->watch_count > 0 ? f->watch_count : 64;
+	struct watch *all;
+
+	while (count <= (size_t)s)
+		count *= 2;
+	if (count != f->watch_count) {
+		all = realloc(f->watches, count * sizeof(*all));
+		if (all == NULL)
+			return NULL;
+		memset(all + f->watch_count, 0, (count - f->watch_count) * sizeof(*all));
+		f->watches = all;
+		f->watch_count = count;
+	}
+	return &f->watches[s];
+}
+
+/* Tells epoll what to wait for; 0 for nothing. */
+static int
+watch_set(struct fetch *f, curl_socket_t s, struct watch *w, uint32_t events)
+{
+	struct epoll_event e = {.data.fd = s, .events = events};
+	int op = events == 0 ? EPOLL_CTL_DEL : w->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+	if (w->events == events)
+		return 0;
+	w->events = events;
+	return epoll_ctl(f->epoll, op, s, &e);
+}
+
 static int
 on_socket(CURL *easy, curl_socket_t s, int what, void *context, void *known)
 {
 	struct fetch *f = context;
-	struct epoll_event e = {.data.fd = s};
+	struct watch *w = watch_of(f, s);
+	uint32_t events = ((what & CURL_POLL_IN) != 0 ? EPOLLIN : 0u) | ((what & CURL_POLL_OUT) != 0 ? EPOLLOUT : 0u);
 
 	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		epoll_ctl(f->epoll, EPOLL_CTL_DEL, s, NULL);
+	(void)known;
+	if (w == NULL)
+		return -1;
+	w->wanted = what != CURL_POLL_REMOVE;
+	if (!w->wanted) {
+		if (!w->kept)
+			watch_set(f, s, w, 0);
 		return 0;
 	}
-	e.events = ((what & CURL_POLL_IN) != 0 ? EPOLLIN : 0u) | ((what & CURL_POLL_OUT) != 0 ? EPOLLOUT : 0u);
-	if (epoll_ctl(f->epoll, known != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s, &e) != 0) {
+	if (watch_set(f, s, w, events) != 0) {
 		log_err("could not wait at a connection", log_errno());
 		return -1;
 	}
-	if (known == NULL)
-		curl_multi_assign(f->multi, s, f);
 	return 0;
+}
+
+static curl_socket_t
+on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct fetch *f = context;
+	int s = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	struct watch *w = s >= 0 ? watch_of(f, s) : NULL;
+
+	(void)purpose;
+	if (w == NULL) {
+		if (s >= 0)
+			close(s);
+		return CURL_SOCKET_BAD;
+	}
+	*w = (struct watch){.kept = true};
+	return s;
+}
+
+static int
+on_close(void *context, curl_socket_t s)
+{
+	struct fetch *f = context;
+
+	/* epoll forgets it by itself. */
+	f->watches[s] = (struct watch){0};
+	return close(s);
 }
 
 static int
@@ -153,6 +229,7 @@ fetch_free(struct fetch *f)
 	free(f->calls);
 	curl_multi_cleanup(f->multi);
 	close(f->epoll);
+	free(f->watches);
 	free(f);
 }
 
@@ -180,6 +257,10 @@ configure_easy(struct call *c)
 	c->configured = c->fetch->generation;
 	curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c);
 	curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(c->easy, CURLOPT_OPENSOCKETDATA, c->fetch);
+	curl_easy_setopt(c->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	curl_easy_setopt(c->easy, CURLOPT_CLOSESOCKETDATA, c->fetch);
 	curl_easy_setopt(c->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -426,11 +507,16 @@ fetch_run(struct fetch *f)
 	run_timer(f);
 	n = epoll_wait(f->epoll, events, EVENTS_MAX, 0);
 	for (int i = 0; i < n; i++) {
+		struct watch *w = &f->watches[events[i].data.fd];
 		unsigned e = events[i].events;
 		int what = ((e & EPOLLIN) != 0 ? CURL_CSELECT_IN : 0) | ((e & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0)
 		    | ((e & (EPOLLERR | EPOLLHUP)) != 0 ? CURL_CSELECT_ERR : 0);
 
-		curl_multi_socket_action(f->multi, events[i].data.fd, what, &running);
+		/* A connection between calls has ended, or says what nobody asked: curl looks before it uses it again. */
+		if (!w->wanted)
+			watch_set(f, events[i].data.fd, w, 0);
+		else
+			curl_multi_socket_action(f->multi, events[i].data.fd, what, &running);
 	}
 	end_calls(f);
 }

@@ -58,6 +58,9 @@ static void answer(int s, const char *request, const char *body, size_t length)
 		_exit(0);
 	} else if (strstr(request, " /close")) {
 		_exit(0);
+	} else if (strstr(request, " /parting")) {
+		say(s, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+		_exit(0);
 	} else if (strstr(request, " /hang")) {
 		pause();
 	} else if (strstr(request, " /moved")) {
@@ -232,6 +235,28 @@ static void test_outcomes(struct fetch *f)
 	is_int(call(f, "GET", "https://127.0.0.1:1/", NULL, NULL), FETCH_REFUSED, "nobody there, with TLS");
 }
 
+static bool is_readable(const struct fetch *f, int wait_ms)
+{
+	return poll(&(struct pollfd){.fd = fetch_fd(f), .events = POLLIN}, 1, wait_ms) == 1;
+}
+
+/* Connections that the server closes between two calls. */
+static void test_partings(struct fetch *f)
+{
+	bool quiet = true, good = true;
+
+	for (int i = 0; i < 20; i++) {
+		good = good && call(f, "GET", url("/parting"), NULL, NULL) == FETCH_ANSWERED && last.status == 200;
+		/* Its end may have come with the answer. */
+		if (is_readable(f, 200))
+			fetch_run(f);
+		quiet = quiet && !is_readable(f, 0);
+		good = good && call(f, "GET", url("/pid"), NULL, NULL) == FETCH_ANSWERED && last.status == 200;
+	}
+	ok(quiet, "what was closed between calls wakes once");
+	ok(good, "and the next call has another connection");
+}
+
 static void test_malformed(struct fetch *f)
 {
 	static const char *const injected[] = {"X: a\r\nY: b", NULL};
@@ -285,6 +310,7 @@ int main(void)
 	if (ok(f && server > 0, "a server and a client")) {
 		test_calls(f);
 		test_outcomes(f);
+		test_partings(f);
 		test_malformed(f);
 		test_slots(f, &config);
 		fetch_free(f);
