@@ -65,6 +65,7 @@ subtest 'texts' => sub {
 	plan skip_all => 'not a git checkout' unless @files;
 	my @bad = grep { !m{^t/fuzz/|^t/tree\.t$} && slurp("$source/$_") =~ /\b(?:TODO|FIXME|XXX|lorem ipsum)\b/ } @files;
 	is_deeply(\@bad, [], 'nothing is left for later without saying where');
+	is_deeply([grep { slurp("$source/$_") =~ /^\x7fELF/ } @files], [], 'nothing compiled is among the sources');
 };
 
 done_testing;
