@@ -11,8 +11,9 @@ use File::Temp qw(tempdir);
 use HTTP::Tiny;
 use JSON::PP ();
 use POSIX qw(sysconf _SC_CLK_TCK);
+use SBM::Stack ();
 
-our @EXPORT = qw(start_stack stop_stack call load load_begin load_end psql make_content add_subscriptions line stack_env cpu_us);
+our @EXPORT = qw(program start_stack stop_stack call load load_begin load_end psql make_content add_subscriptions line stack_env cpu_us);
 
 my $SOURCE = dirname(dirname(dirname(abs_path(__FILE__))));
 my $JSON = JSON::PP->new->utf8->canonical;
@@ -68,18 +69,19 @@ sub psql {
 	return wantarray ? @lines : $lines[0];
 }
 
+# A client of ours, built when it is not there yet.
 sub program {
-	my $build = $env{SBM_BUILD} || $ENV{SBM_BUILD} || '.';
-	my $load = "$build/t/bench/load";
-	-x $load or fail("$load is missing; run: make t/bench/load");
-	return $load;
+	my ($name) = @_;
+	my $build = SBM::Stack::build_dir();
+	-x "$build/t/bench/$name" || system('make', '-s', '-C', $build, "t/bench/$name") == 0 or fail("could not build t/bench/$name");
+	return "$build/t/bench/$name";
 }
 
 # Starts the load client; load_end waits for its numbers. Options as in load.c; the last one is a path.
 sub load_begin {
 	my (@options) = @_;
 	my $path = pop @options;
-	my @command = (program(), '-H', "Authorization: Token $env{SBM_ADMIN_TOKEN}", @options);
+	my @command = (program('load'), '-H', "Authorization: Token $env{SBM_ADMIN_TOKEN}", @options);
 	push @command, $path =~ /^http:/ ? $path : "$env{SBM_URL}$path";
 	my $pid = open my $out, '-|', @command or fail("could not run the load client: $!");
 	return { out => $out, pid => $pid };

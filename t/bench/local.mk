@@ -6,3 +6,6 @@ EXTRA_DIST += t/bench/Bench.pm t/bench/api t/bench/behind t/bench/fcgi t/bench/k
 check_PROGRAMS += t/bench/sink
 t_bench_sink_SOURCES = t/bench/sink.c
 t_bench_sink_LDADD =
+check_PROGRAMS += t/bench/calls
+t_bench_calls_SOURCES = t/bench/calls.c
+t_bench_calls_LDADD = $(IO_LIBS) $(EXT_LIBS)

@@ -34,7 +34,11 @@ my @LIVE;
 sub patience { return $ENV{SBM_TEST_PATIENCE} || 1 }
 
 sub source_dir { return $SOURCE }
-sub build_dir { return abs_path($ENV{SBM_BUILD} || (-x 'sbmctl' || -x 'src/sbmctl' ? '.' : $SOURCE)) }
+# Where sbm is built: SBM_BUILD, or the places where t/stack looks.
+sub build_dir {
+	my ($found) = grep { -x "$_/src/sbmctl" } $ENV{SBM_BUILD} || ('.', $SOURCE, "$SOURCE/build", "$SOURCE/../build");
+	return abs_path($found // die "sbm is not built; run ./bootstrap build, or name the build directory in SBM_BUILD\n");
+}
 
 sub json_of { return $JSON->decode($_[0]) }
 
