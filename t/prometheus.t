@@ -121,6 +121,17 @@ subtest 'and outlive them' => sub {
 	poll_until { my %now = map { $_ => 1 } workers(); keys %now && !grep { $now{$_} } @old } 'a reload puts new ones in the place of all';
 	ask(3, 5, [GET => "/api/v1/subscriptions/$id/"]);
 	comes_to(requests($after, '/api/v1/subscriptions/{id}/', 200) + 15, 'requests go on from there', 'sbm_http_requests_total', qr/subscriptions\/\{id\}\/",.*status="200"/);
+	@old = $stack->children('sbm-senderd');
+	kill HUP => $stack->pid('sbm-senderd');
+	poll_until { !grep { $stack->alive($_) } @old } 'a reload of the daemon does the same';
+	for my $program ('sbm-api', 'sbm-senderd') {
+		my ($told, $open);
+		poll_until {
+			$told = total(scrape(), 'sbm_database_connections', qr/"$program"/);
+			$open = $stack->value("SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^$program' AND application_name !~ 'lease'");
+			$told == $open && $open > 1;
+		} "$program: the connections of the new ones are counted, whatever the old ones did at their end" or diag("$told, but there are $open");
+	}
 };
 
 subtest 'histograms' => sub {

@@ -63,10 +63,11 @@ void counter_join(int slot)
 {
 	SBM_ASSERT(shared && slot >= 0 && slot < slots);
 	own = slot_at(slot);
+	/* From here on the one that was here before sets no gauge any more. */
+	atomic_store_explicit(&own->process, getpid(), memory_order_relaxed);
 	for (size_t i = 0; i < COUNTER_MAX; i++)
 		if (counter_rows[i].type == COUNTER_TYPE_GAUGE)
 			counter_set(i, 0);
-	atomic_store_explicit(&own->process, getpid(), memory_order_relaxed);
 	counter_add(COUNTER_PROCESS_STARTS, 1);
 }
 
@@ -79,6 +80,9 @@ void counter_add(size_t counter, uint64_t n)
 
 void counter_set(size_t counter, uint64_t value)
 {
+	/* After a reload the old process ends in the slot of the new one, and its helpers are in it too. */
+	if (own != LONELY && atomic_load_explicit(&own->process, memory_order_relaxed) != getpid())
+		return;
 	if (counter < (own == LONELY ? COUNTER_MAX : count))
 		atomic_store_explicit(&own->values[counter], value, memory_order_relaxed);
 }

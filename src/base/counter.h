@@ -36,7 +36,10 @@ extern const struct counter_row counter_rows[COUNTER_MAX];
  * `more` behind them, whose meaning is the caller's. 0, or -1, logged. Without it a process counts for itself.
  */
 int counter_init(int slots, size_t more);
-/* In a child: from now on it counts in this slot, 0 .. slots - 1. Its gauges are 0. */
+/*
+ * In a child: from now on it counts in this slot, 0 .. slots - 1. Its gauges are 0, and it alone sets them: what the
+ * process before it says of itself at its end, or one that it forks, is not heard.
+ */
 void counter_join(int slot);
 
 /* May be called with any number below COUNTER_MAX plus `more`; others are not counted. */

@@ -95,5 +95,14 @@ int main(void)
 	is_int((int64_t)sum(COUNTER_HTTP_BUSY), 0, "who takes a place begins with nothing in hand");
 	counter_set(COUNTER_HTTP_BUSY, 1);
 	is_int((int64_t)sum(COUNTER_HTTP_BUSY), 1, "and shows what it has");
+	children[0] = fork();
+	if (children[0] == 0) {
+		counter_set(COUNTER_HTTP_BUSY, 0);
+		counter_add(COUNTER_DB_STATEMENTS, 1);
+		_exit(0);
+	}
+	waitpid(children[0], NULL, 0);
+	is_int((int64_t)sum(COUNTER_HTTP_BUSY), 1, "another process in its place sets no gauge");
+	is_int((int64_t)sum(COUNTER_DB_STATEMENTS), 5 * TIMES + 1, "but counts");
 	return tap_done();
 }
