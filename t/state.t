@@ -104,7 +104,9 @@ subtest 'tokens' => sub {
 subtest 'metrics for the inside' => sub {
 	my $answer = $stack->get('/metrics', authorization => undef);
 	like($answer->{content}, qr/^sbm_daemons 1$/m, 'a daemon is there');
+	is($stack->get('/metrics', x_forwarded_for => '192.0.2.1')->{status}, 200, 'told to one that names itself');
 	is($stack->get('/metrics', x_forwarded_for => '192.0.2.1, 192.0.2.2')->{status}, 403, 'refused behind a load balancer');
+	is($stack->get('/metrics', x_forwarded_for => ['192.0.2.1', '192.0.2.2'])->{status}, 403, 'and behind one that adds a header of its own');
 };
 
 subtest 'without a daemon' => sub {

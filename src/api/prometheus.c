@@ -165,12 +165,11 @@ put_process(struct req *r)
 int
 prometheus_show(struct req *r)
 {
-	const char *forwarded = req_header(r, "HTTP_X_FORWARDED_FOR");
 	struct db_result *measured, *counted;
 	uint64_t *sums, *totals;
 	bool up;
 
-	if (forwarded && strchr(forwarded, ','))
+	if (req_is_forwarded(r))
 		return req_fail(r, 403, "Metrics are for the inside only.");
 	sums = arena_alloc(r->arena, counter_count() * sizeof(*sums));
 	totals = arena_alloc(r->arena, COUNTER_MAX * sizeof(*totals));

@@ -146,6 +146,24 @@ req_header(const struct req *r, const char *cgi_name)
 	return fcgi_param(r->fcgi, cgi_name);
 }
 
+bool
+req_is_forwarded(const struct req *r)
+{
+	static const char name[] = "HTTP_X_FORWARDED_FOR=";
+	size_t n = sizeof(name) - 1;
+	int addresses = 0;
+
+	/* Some load balancers add to the header that is there, others add a header. */
+	for (const char *const *param = fcgi_params(r->fcgi); *param; param++) {
+		if (strncmp(*param, name, n) != 0)
+			continue;
+		addresses++;
+		for (const char *comma = strchr(*param + n, ','); comma; comma = strchr(comma + 1, ','))
+			addresses++;
+	}
+	return addresses > 1;
+}
+
 static const struct query *
 parse_params(struct req *r)
 {

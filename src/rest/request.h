@@ -103,6 +103,8 @@ int req_body(struct req *);
 const char *req_param(struct req *, const char *name);
 /* An HTTP header by its CGI name ("HTTP_IF_MATCH"), or NULL. */
 const char *req_header(const struct req *, const char *cgi_name);
+/* Whether the headers X-Forwarded-For name more than one address: that of a load balancer, too. */
+bool req_is_forwarded(const struct req *);
 
 /*
  * Statements. The result is the arena's. 0, or -1 with the slot filled. req_begin opens the request's
