@@ -2,6 +2,7 @@
 # What is known about one identity: its opt-out, and, at the keyboard, all of it shown and removed.
 use strict;
 use warnings;
+use Encode qw(decode_utf8);
 use Test::More;
 use Time::HiRes qw(time);
 use SBM::Content;
@@ -244,6 +245,30 @@ subtest 'shown and erased' => sub {
 	$stack->ctl('resume', 'schedule', $schedule);
 	settled($stack);
 	$stack->sql('UPDATE subscription SET active = false WHERE active');
+};
+
+# What JSON, SQL, paths and shells could take amiss.
+subtest 'identities of odd characters' => sub {
+	my @odd = ('a"b\\c', "it's/so?&#;%2F", "\b\f\x01\x1f\x7f\e[1m", "\xc3\xa9\xe2\x80\xa8.", '..', '-x', '{1,2}', 'NULL', 'identity', 'eng_ZA');
+	my @answers = map { $stack->post('/api/v1/subscriptions/', { identity => decode_utf8($_), messageset => $set, schedule => $schedule, lang => 'eng_ZA' }, idempotency_key => 'odd-' . unpack 'H*', $_) } @odd;
+	is_deeply([grep { $_->{status} != 201 } @answers], [], 'are taken');
+	$stack->ctl('pause', 'schedule', $schedule);
+	fire($stack, $schedule);
+	poll_until { $stack->value('SELECT count(*) FROM delivery_queue WHERE gate IS NOT NULL') == @odd } 'a delivery of each waits';
+	my $all = @odd;
+	for my $identity (@odd) {
+		my $name = unpack 'H*', $identity;
+		says(opt_out($identity =~ s/([^\w.-])/sprintf '%%%02X', ord $1/ger), subscriptions => 1, deactivated => 1, cancelled => 1);
+		my (undef, $output) = identity_ctl('show', '--json', '--', $identity);
+		is(json_of($output)->{counts}{answers}, 1, "$name: one stored answer is its own");
+		unlike((identity_ctl('show', '--', $identity))[1], qr/[\x00-\x08\x0b-\x1f\x7f]/, "$name: a terminal is told no control characters");
+		my ($status, undef, $errors) = identity_ctl('erase', '--yes', '--', $identity);
+		is($status, 0, "$name: erased") or diag($errors);
+		is($stack->value('SELECT count(*) FROM subscription WHERE active'), --$all, "$name: nobody else");
+	}
+	is($stack->value("SELECT count(*) FROM idempotency WHERE key LIKE 'odd-%'"), 0, 'with all answers');
+	$stack->ctl('resume', 'schedule', $schedule);
+	settled($stack);
 };
 
 subtest 'deleted before' => sub {

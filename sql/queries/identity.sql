@@ -76,7 +76,7 @@ SELECT (SELECT count(*) FROM mine),
     (SELECT count(*) FROM failed_task WHERE subscription_id = ANY (ARRAY(SELECT id FROM mine))),
     (SELECT count(*) FROM resend_request WHERE subscription_id = ANY (ARRAY(SELECT id FROM mine))),
     (SELECT count(*) FROM behind_subscription WHERE subscription_id = ANY (ARRAY(SELECT id FROM mine))),
-    (SELECT count(*) FROM idempotency WHERE position(to_json($1::text)::text IN body) > 0),
+    (SELECT count(*) FROM idempotency WHERE position('"identity":' || to_json($1::text)::text IN body) > 0),
     (SELECT count(*) FROM takeover_aside WHERE content ->> 'identity' = $1::text)
 
 -- Deliveries to an address whose subscriptions are there no more: no identity leads to them.
@@ -150,7 +150,7 @@ LIMIT $2::bigint
 SELECT u.username, i.key, i.status, i.location, i.created_at
 FROM idempotency i
 JOIN api_user u ON u.id = i.user_id
-WHERE position(to_json($1::text)::text IN i.body) > 0
+WHERE position('"identity":' || to_json($1::text)::text IN i.body) > 0
 ORDER BY i.created_at DESC, i.key
 LIMIT $2::bigint
 
@@ -206,7 +206,7 @@ DELETE FROM idempotency
 WHERE (user_id, key) IN (
     SELECT user_id, key
     FROM idempotency
-    WHERE position(to_json($1::text)::text IN body) > 0
+    WHERE position('"identity":' || to_json($1::text)::text IN body) > 0
     LIMIT $2::bigint
 )
 
