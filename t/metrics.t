@@ -154,7 +154,7 @@ subtest 'the scheduled metrics' => sub {
 	$sink->behave(metrics => { status => 503 });
 	subscribe($stack, $set, $daily) for 1 .. 3;
 	subscribe($stack, $set, $sundays) for 1 .. 2;
-	my $answer = $stack->post('/api/metrics/');
+	my $answer = $stack->post('/api/metrics/', undef, x_request_id => 'estimate-1');
 	is($answer->{status}, 200, 'asked for');
 	same_json($answer->{content}, { scheduled_metrics_initiated => \1 }, 'and begun');
 	poll_until { $stack->value("SELECT outcome FROM job WHERE kind = 'metrics' AND finished_at IS NOT NULL") } 'the job does not wait for the service';
@@ -162,7 +162,15 @@ subtest 'the scheduled metrics' => sub {
 	$sink->behave;
 	poll_until { keys %{ sums() } >= 5 } 'when it is back it gets them';
 	is_deeply(sums(), { (map { ("subscriptions.send.estimate.$_.last" => 3) } 2 .. 5), 'subscriptions.send.estimate.6.last' => 5 }, 'from today to Sunday, each once');
-	like($stack->log_text('sbm-senderd'), qr/msg="metric" key=subscriptions\.send\.estimate\.6\.last value=5/, 'the log has them too');
+	like($stack->log_text('sbm-senderd'), qr/rid=estimate-1 msg="metric" key=subscriptions\.send\.estimate\.6\.last value=5/, 'the log has them too');
+	is_deeply({ map { (($_->{headers}{'x-request-id'} // '') => 1) } $sink->requests('metrics') }, { 'estimate-1' => 1 }, 'each call has the id of the request that asked for them');
+	$sink->forget;
+	$stack->post('/api/metrics/', undef, x_request_id => 'estimate-2');
+	poll_until { keys %{ sums() } >= 5 } 'asked for once more';
+	is_deeply({ map { (($_->{headers}{'x-request-id'} // '') => 1) } $sink->requests('metrics') }, { 'estimate-2' => 1 }, 'they have the id of that request');
+	send_all();
+	sum_is('message.text.one.sum', 20, 'sums');
+	is((grep { $_->{body} =~ /message\.text\.one/ } $sink->requests('metrics'))[0]{headers}{'x-request-id'}, undef, 'are of no single request');
 };
 
 subtest 'at the end' => sub {

@@ -203,7 +203,7 @@ static void metrics(void *context, struct job *job, struct job_end *end)
 		snprintf(key, sizeof key, "subscriptions.send.estimate.%d.last", day);
 		log_info("metric", log_str("key", key), log_int("value", counts[day]));
 		if (posted)
-			tally_set(key, counts[day]);
+			tally_set(key, counts[day], log_request_id());
 		keys++;
 	}
 	wake(WAKE_METRICS);

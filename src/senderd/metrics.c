@@ -139,8 +139,8 @@ static void post_done(void *context, const struct fetch_answer *answer)
 
 static void start(struct poster *p, struct post *post, const struct tally_post *what)
 {
-	char id[80];
-	const char *headers[] = {"Content-Type: application/json", "User-Agent: sbm/" PACKAGE_VERSION, id, NULL};
+	char id[80], request_id[100];
+	const char *headers[] = {"Content-Type: application/json", "User-Agent: sbm/" PACKAGE_VERSION, id, *what->request_id ? request_id : NULL, NULL};
 	struct buf body;
 	struct fetch_call call = {
 		.method = "POST",
@@ -151,6 +151,7 @@ static void start(struct poster *p, struct post *post, const struct tally_post *
 	};
 
 	snprintf(id, sizeof id, "Idempotency-Key: %s", what->id);
+	snprintf(request_id, sizeof request_id, "X-Request-ID: %s", what->request_id);
 	buf_init(&body, 2 * METRIC_KEY_MAX);
 	buf_putc(&body, '{');
 	buf_put_json(&body, what->key);

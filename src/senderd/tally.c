@@ -8,12 +8,15 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 /* Ranges of the shared file on which locks are held; the kernel takes them back from a process that ends. */
 enum { LOCK_POST, LOCK_MEMBER };
+
+#define REQUEST_ID_SIZE 80
 
 enum slot_state {
 	SLOT_EMPTY,
@@ -26,6 +29,8 @@ struct slot {
 	bool latest; /* not a sum: `value` counts, and `counted` only tells that it was set anew */
 	_Atomic int64_t counted;
 	_Atomic int64_t value, set_ms;
+	/* Of `value`, at the place that is `counted` modulo 2: the next may be written while this one is read. */
+	char request_ids[2][REQUEST_ID_SIZE];
 	/* Written by the process that posts alone. */
 	_Atomic int64_t accepted, sent; /* accepted <= sent <= counted */
 	char id[UUID_TEXT_SIZE];        /* of the post that goes from accepted to sent */
@@ -104,14 +109,17 @@ void tally_add(const char *key, int64_t n)
 	atomic_fetch_add_explicit(slot ? &slot->counted : &tally->lost, n, memory_order_relaxed);
 }
 
-void tally_set(const char *key, int64_t value)
+void tally_set(const char *key, int64_t value, const char *request_id)
 {
 	struct slot *slot = find(key, true);
+	char *id;
 
 	if (!slot) {
 		atomic_fetch_add(&tally->lost, 1);
 		return;
 	}
+	id = slot->request_ids[(atomic_load(&slot->counted) + 1) & 1];
+	snprintf(id, REQUEST_ID_SIZE, "%s", request_id);
 	atomic_store(&slot->set_ms, clock_monotonic_ms());
 	atomic_store(&slot->value, value);
 	atomic_fetch_add(&slot->counted, 1);
@@ -154,6 +162,7 @@ bool tally_take(int i, struct tally_post *post)
 	}
 	post->key = slot->key;
 	post->id = slot->id;
+	post->request_id = slot->latest ? slot->request_ids[atomic_load(&slot->sent) & 1] : "";
 	post->value = slot->latest ? atomic_load(&slot->value) : atomic_load(&slot->sent) - atomic_load(&slot->accepted);
 	return true;
 }

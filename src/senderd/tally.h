@@ -19,8 +19,8 @@ int tally_init(void);
 
 /* Adds to the sum of a key, METRIC_KEY_MAX - 1 bytes at most. */
 void tally_add(const char *key, int64_t n);
-/* Sets the value of a key that is no sum but the latest of its kind. */
-void tally_set(const char *key, int64_t value);
+/* Sets the value of a key that is no sum but the latest of its kind, as this request had asked for it: "" for none. */
+void tally_set(const char *key, int64_t value, const char *request_id);
 /* Counts for which there was no room: more than TALLY_KEYS_MAX keys. */
 int64_t tally_lost(void);
 
@@ -34,6 +34,7 @@ struct tally_post {
 	const char *key;
 	int64_t value;
 	const char *id; /* the same as long as it is not known whether the post was taken */
+	const char *request_id; /* "" for sums, and where there is none */
 };
 /*
  * For the process that posts. What is to be posted of key i, if anything: what came since the last post that was
