@@ -130,33 +130,44 @@ subtest 'a reload in mid-upload' => sub {
 };
 
 subtest 'the server\'s key' => sub {
-	$stack->expect_log(qr/msg="job failed".*host key/, qr/msg="job failed".*audio_ftp_known_hosts/);
+	$stack->expect_log(qr/msg="job failed".*host key/, qr/msg="job failed".*known_hosts/);
 	my $before = $sshd->files;
 	$stack->upload('more.wav', 'audio/wav', 'RIFFmore');
-	$sshd->know(undef);
+	$sshd->know;
 	my $job = sync();
 	is($job->{state}, 'failed', 'an unknown one is refused');
 	my $fingerprint = $sshd->fingerprint('host');
-	like($job->{error}, qr/the host key of 127\.0\.0\.1, port $sshd->{port}, is not in "\Q$sshd->{dir}\E\/known_hosts": it sent ED25519 \Q$fingerprint\E; .*ssh-keyscan -p $sshd->{port} 127\.0\.0\.1/,
+	like($job->{error}, qr/the host key of 127\.0\.0\.1, port $sshd->{port}, is not in "\Q$sshd->{dir}\E\/known_hosts": it sent ED25519 \Q$fingerprint\E; .*ssh-keyscan -t ed25519,ecdsa -p $sshd->{port} 127\.0\.0\.1/,
 		'with the file, the fingerprint as ssh-keygen has it, and what to do');
 	$sshd->know('host-new');
 	$job = sync();
 	like($job->{error}, qr/is not the one in "\Q$sshd->{dir}\E\/known_hosts": it sent ED25519 \Q$fingerprint\E/, 'so is another one');
+	$sshd->know('host', '@revoked host');
+	like(sync()->{error}, qr/is revoked in "\Q$sshd->{dir}\E\/known_hosts": it sent ED25519 \Q$fingerprint\E/, 'so is one that was revoked');
+	$sshd->make_key('rsa', 'rsa');
+	$sshd->know('rsa');
+	like(sync()->{error}, qr/(?:its first key in "\Q$sshd->{dir}\E\/known_hosts" may be of a type that it does not offer|is not the one in)/, 'one of a type that it has not is asked for in vain');
 	unlink "$sshd->{dir}/known_hosts";
 	like(sync()->{error}, qr/could not read audio_ftp_known_hosts "\Q$sshd->{dir}\E\/known_hosts": No such file/, 'and any, when there is no file');
 	is_deeply([sort keys %{ $sshd->files }], [sort keys %$before], 'nothing was uploaded');
-	$sshd->know('host');
+	$sshd->know('@revoked host-new', 'host');
 	is(sync()->{state}, 'done', 'with the right one it works again');
+	SBM::Stack::run('ssh-keygen', '-q', '-H', '-f', "$sshd->{dir}/known_hosts");
+	chmod 0644, "$sshd->{dir}/known_hosts";
+	unlike(SBM::Stack::slurp("$sshd->{dir}/known_hosts"), qr/^\[127/m, 'names in the file are hashed');
+	is(sync()->{state}, 'done', 'which changes nothing');
 };
 
 subtest 'the server gone, and silent' => sub {
 	$stack->expect_log(qr/msg="job failed".*(?:connect|nothing moved|Failure|session)/i);
 	$stack->upload('even more.wav', 'audio/wav', 'RIFFmore');
 	$sshd->stop;
+	my $tries = sub { return scalar(() = $stack->log_text('sbm-senderd') =~ /the audio server is away; trying again/g) };
+	my $before = $tries->();
 	my $job = sync();
 	is($job->{state}, 'failed', 'the job fails');
 	like($job->{error}, qr/127\.0\.0\.1, port $sshd->{port}: .*connect/i, 'and says that nobody is there');
-	is((() = $stack->log_text('sbm-senderd') =~ /the audio server is away; trying again/g), 2, 'after three tries');
+	is($tries->() - $before, 2, 'after three tries');
 	$sshd->open;
 	reconfigure(call_timeout => '300ms', connect_timeout => '300ms');
 	$sshd->suspend('STOP');

@@ -116,24 +116,47 @@ static const char *key_type(enum curl_khtype type)
 	}
 }
 
+/* Whether a line "@revoked HOSTS TYPE KEY", which libcurl does not heed, names a key; true also when nobody can say. */
+static bool is_revoked(const char *known_hosts, const char *key)
+{
+	static const char mark[] = "@revoked";
+	FILE *file = fopen(known_hosts, "re");
+	char *line = NULL;
+	bool revoked = false;
+	size_t size = 0;
+
+	if (!file)
+		return true;
+	while (!revoked && getline(&line, &size, file) >= 0)
+		revoked = strncmp(line, mark, sizeof mark - 1) == 0 && strstr(line, key);
+	revoked = revoked || ferror(file);
+	free(line);
+	fclose(file);
+	return revoked;
+}
+
 static int on_host_key(CURL *easy, const struct curl_khkey *known, const struct curl_khkey *found, enum curl_khmatch match, void *context)
 {
 	struct sftp *s = context;
 	const struct sftp_config *config = s->config;
 	char fingerprint[64];
+	/* Its text as it stands in the file. */
+	const char *text = known ? known->key : NULL;
 
 	(void)easy;
-	(void)known;
-	if (match == CURLKHMATCH_OK)
+	if (match == CURLKHMATCH_OK && !(text && is_revoked(config->known_hosts, text)))
 		return CURLKHSTAT_FINE;
 	s->key_refused = true;
 	put_fingerprint(found, fingerprint);
-	if (match == CURLKHMATCH_MISMATCH)
+	if (match == CURLKHMATCH_OK)
+		snprintf(s->error, sizeof s->error, "the host key of %s, port %d, is revoked in \"%s\": it sent %s %s", config->host, config->port,
+			config->known_hosts, key_type(found->keytype), fingerprint);
+	else if (match == CURLKHMATCH_MISMATCH)
 		snprintf(s->error, sizeof s->error, "the host key of %s, port %d, is not the one in \"%s\": it sent %s %s; somebody may be in between, "
 			"or the server has a new key", config->host, config->port, config->known_hosts, key_type(found->keytype), fingerprint);
 	else
 		snprintf(s->error, sizeof s->error, "the host key of %s, port %d, is not in \"%s\": it sent %s %s; if that is its key, add what "
-			"ssh-keyscan -p %d %s prints", config->host, config->port, config->known_hosts, key_type(found->keytype), fingerprint,
+			"ssh-keyscan -t ed25519,ecdsa -p %d %s prints", config->host, config->port, config->known_hosts, key_type(found->keytype), fingerprint,
 			config->port, config->host);
 	return CURLKHSTAT_REJECT;
 }
@@ -359,6 +382,9 @@ static void put_error(struct sftp *s, enum sftp_status status, CURLcode code)
 
 	if (s->stalled)
 		snprintf(s->error, sizeof s->error, "%s, port %d: nothing moved for %lld ms", config->host, config->port, (long long)config->stall_timeout_ms);
+	else if (code == CURLE_FAILED_INIT)
+		snprintf(s->error, sizeof s->error, "%s, port %d: %s; if it stays so, its first key in \"%s\" may be of a type that it does not offer, "
+			"or that libssh2 cannot do: before 1.11 RSA", config->host, config->port, what, config->known_hosts);
 	else if (code == CURLE_LOGIN_DENIED)
 		snprintf(s->error, sizeof s->error, "%s, port %d, does not let \"%s\" in by %s: %s", config->host, config->port, config->user,
 			config->key && *config->key ? "that key" : "that password", what);

@@ -46,8 +46,8 @@ sub start {
 }
 
 sub make_key {
-	my ($self, $name) = @_;
-	my ($status, $output) = SBM::Stack::run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', "$self->{dir}/$name");
+	my ($self, $name, $type) = @_;
+	my ($status, $output) = SBM::Stack::run('ssh-keygen', '-q', '-t', $type // 'ed25519', '-N', '', '-C', 'test', '-f', "$self->{dir}/$name");
 	die "ssh-keygen: $output\n" if $status;
 }
 
@@ -58,11 +58,16 @@ sub write {
 	close $out or die "could not write \"$name\": $!\n";
 }
 
-# Has the file of known hosts name this key; undef: none.
+# Has the file of known hosts name these keys, in lines that may begin with a mark: know('@revoked host', 'host').
 sub know {
-	my ($self, $key) = @_;
-	my ($type, $text) = $key ? split ' ', SBM::Stack::slurp("$self->{dir}/$key.pub") : ();
-	$self->write('known_hosts', $key ? "[127.0.0.1]:$self->{port} $type $text\n" : "");
+	my ($self, @keys) = @_;
+	my $text = '';
+	for (@keys) {
+		my ($mark, $key) = /^(?:(@\S+) )?(.*)/;
+		my ($type, $bytes) = split ' ', SBM::Stack::slurp("$self->{dir}/$key.pub");
+		$text .= ($mark ? "$mark *" : "[127.0.0.1]:$self->{port}") . " $type $bytes\n";
+	}
+	$self->write('known_hosts', $text);
 }
 
 sub fingerprint {
