@@ -197,6 +197,9 @@ subtest 'errors' => sub {
 	is((content('export', '--separator', 'dot'))[0], 2, 'no such separator');
 	is((content('export', '--message-set', 'nobody'))[0], 1, 'no such message set');
 	is((content('export', '--output', "$stack->{dir}/no/where.csv"))[0], 1, 'no such directory');
+	open my $huge, '>', "$stack->{dir}/huge.csv" or die;
+	truncate $huge, 129 << 20;
+	like(join(' ', content('import', "$stack->{dir}/huge.csv")), qr/^1 .*huge\.csv" is larger than 128 MiB; take it in by parts/s, 'a file that is too large');
 	like(join(' ', content('export', '--output', '/dev/full')), qr/^1 .*could not write \/dev\/full/s, 'a full disk');
 };
 

@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A sheet of more is none of messages. */
-#define FILE_MAX ((size_t)32 << 20)
+/* Of all that is in hands at once; a sheet of more can be cut by message sets. */
+#define FILE_MAX ((size_t)128 << 20)
 #define SHEET_TEXT_MAX ((size_t)1 << 30)
 #define NAME_MAX_CHARACTERS 100
 /* Rows that one statement writes. */
@@ -194,7 +194,7 @@ static int read_file(const char *path, struct buf *bytes)
 	if (ferror(file))
 		rc = ctl_fail("could not read \"%s\": %s", path, strerror(errno));
 	else if (bytes->overflow)
-		rc = ctl_fail("\"%s\" is larger than %zu MiB, which no sheet of messages is", path, FILE_MAX >> 20);
+		rc = ctl_fail("\"%s\" is larger than %zu MiB; take it in by parts, as of single message sets", path, FILE_MAX >> 20);
 	if (!standard)
 		fclose(file);
 	return rc;
