@@ -130,6 +130,27 @@ subtest 'the service answers 500, refuses, hangs and comes back' => sub {
 	like($stack->log_text('sbm-senderd'), qr/msg="the metrics service refuses a metric; its sum is kept and posted again" key=message\.text\S* status=400/, 'and what it refuses');
 };
 
+subtest 'what /metrics tells of it' => sub {
+	my $told = sub { my ($what) = @_; return $stack->get('/metrics', authorization => undef)->{content} =~ /^\Q$what\E (\S+)$/m ? $1 : 'nothing' };
+	my ($paused, $outages) = map { $_ . '{service="metrics_service"}' } 'sbm_downstream_paused_processes', 'sbm_downstream_outages_total';
+	my $calls = sub { return $told->("sbm_calls_total{service=\"metrics_service\",outcome=\"$_[0]\"}") };
+	$sink->forget;
+	my $answered = $calls->('2xx');
+	cmp_ok($calls->($_), '>', 0, "calls that ended with $_") for qw(2xx 400 401 5xx connection_lost timeout);
+	my $before = $told->($outages);
+	$sink->behave(metrics => { status => 503, headers => { 'Retry-After' => 60 } });
+	send_all();
+	poll_until { $told->($paused) == 1 } 'an outage shows';
+	is($told->($outages), $before + 1, 'and is counted');
+	$sink->behave;
+	my @old = $stack->children('sbm-senderd');
+	kill HUP => $stack->pid('sbm-senderd');
+	poll_until { !grep { $stack->alive($_) } @old } 'new processes ask at once';
+	poll_until { $told->($paused) == 0 } 'its end shows, too';
+	sum_is('message.text.one.sum', 20, 'nothing is lost');
+	poll_until { $calls->('2xx') - $answered == grep { ($_->{status} // 0) =~ /^2/ } $sink->requests('metrics') } 'all that was answered is counted';
+};
+
 subtest 'processes killed and reloaded' => sub {
 	$sink->forget;
 	$sink->behave(metrics => { status => 500 });

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Counts calls of other services for /metrics; in the order of base/counter.def. */
-enum calls_service { CALLS_IDENTITY, CALLS_OUTBOUND, CALLS_SCHEDULER };
+enum calls_service { CALLS_IDENTITY, CALLS_OUTBOUND, CALLS_SCHEDULER, CALLS_METRICS };
 enum calls_outcome {
 	CALLS_2XX, CALLS_400, CALLS_401, CALLS_403, CALLS_404, CALLS_429, CALLS_5XX, CALLS_OTHER,
 	CALLS_REFUSED, CALLS_BROKEN, CALLS_TIMEOUT, CALLS_OUTCOME_MAX

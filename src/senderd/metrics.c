@@ -10,6 +10,7 @@
 #include "base/settings.h"
 #include "domain/breaker.h"
 #include "io/fetch.h"
+#include "senderd/calls.h"
 #include "senderd/sender.h"
 #include "senderd/tally.h"
 #include "senderd/wake.h"
@@ -104,9 +105,12 @@ static void tell_breaker(struct poster *p, const struct post *post, enum retry_o
 	/* Sums can wait: a service that fails in any way gets one call at a time until it is well. */
 	const struct breaker_result result = {outcome == RETRY_UNSURE ? RETRY_OUTAGE : outcome, false, answer->retry_after_ms};
 	int64_t now = clock_monotonic_ms(), opened_at = p->breaker.opened_at;
+	bool was_closed = p->breaker.state == BREAKER_CLOSED;
 
 	if (!breaker_report(&p->breaker, &p->breaker_config, post->ticket, &result, now))
 		return;
+	if (was_closed)
+		calls_outage(CALLS_METRICS);
 	if (p->breaker.state == BREAKER_CLOSED)
 		log_info("service answers again", log_str("service", "metrics service"), log_int("out_ms", now - opened_at));
 	else
@@ -122,6 +126,7 @@ static void post_done(void *context, const struct fetch_answer *answer)
 	int key = post->key;
 
 	post->key = -1;
+	calls_count(CALLS_METRICS, answer);
 	if (outcome == RETRY_DONE) {
 		tally_accepted(key);
 		p->complained[key] = false;
@@ -255,6 +260,7 @@ static void wait_until(struct poster *p, int64_t until_ms)
 	if (p->at < tally_keys() && closed > 0)
 		wait = earlier(wait, closed);
 	wait = wait < 0 ? 0 : earlier(wait, LONGEST_WAIT_MS);
+	calls_show_pause(CALLS_METRICS, &p->breaker, now);
 	timeout = (struct timespec){wait / 1000, wait % 1000 * 1000000};
 	if (ppoll(fds, 2, &timeout, proc_wait_mask()) > 0 && fds[1].revents) {
 		wake_clear(WAKE_METRICS);
