@@ -200,7 +200,9 @@ subtest 'the example, over TLS' => sub {
 	is(($ask->("$site/api/v1/schedule/", @token))[0], 200, 'which troubles nobody else');
 	poll_until { (SBM::Stack::slurp("$dir/log/sbm.log") // '') =~ m{rid=\w+ msg="request" method=POST path="/api/token-auth/" status=429} } 'all of it stands in the log';
 	unlike(SBM::Stack::slurp("$dir/log/sbm.log"), qr/$stack->{token}|wrong/, 'but no token and no password');
+	is(($ask->("$site/", @token, '--request-target', "/api/raw\xff\xc3bytes?x"))[0], 400, 'bytes that no path has');
 	my @json;
+	poll_until { grep { m{"path":"/api/raw",} } split /\n/, SBM::Stack::slurp("$dir/log/json.log") // '' } 'are not in the log';
 	poll_until { @json = grep { ($_->{path} // '') eq '/api/token-auth/' } map { eval { SBM::Stack::json_of($_) } // {} } split /\n/, SBM::Stack::slurp("$dir/log/json.log") // ''; @json == 14 } 'as JSON, too';
 	is_deeply([@{ $json[-1] }{qw(level prog msg method status)}], ['info', 'nginx', 'request', 'POST', 429], 'with the same fields');
 	is(scalar grep({ !eval { SBM::Stack::json_of($_) } } split /\n/, SBM::Stack::slurp("$dir/log/json.log")), 0, 'and all of it is');
