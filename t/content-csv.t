@@ -110,6 +110,9 @@ subtest 'the way there and back is exact' => sub {
 	}
 	$stack->sql(encode_utf8 "INSERT INTO message (messageset_id, sequence_number, lang, text_content, binary_content_id, metadata) VALUES
 		($plain, -3, '=1+1', NULL, $files[1]{id}, '\"=x\"'), ($plain, 99, 'afr_ZA', NULL, NULL, '{\"a\": 1e3, \"\\\\u00e9\": \"\\\\u0001\"}'), ($plain, 98, 'afr_ZA', 'It’s', NULL, 'null')");
+	# The API makes no such names; an older store may have them.
+	my $padded = $stack->value("INSERT INTO messageset (short_name, default_schedule_id) VALUES (' padded ', $schedule) RETURNING id");
+	$stack->sql("INSERT INTO message (messageset_id, sequence_number, lang, text_content) VALUES ($padded, 1, 'xh ', 'Molo'), ($padded, 1, 'xh', 'Molweni')");
 	my $before = state_of();
 	my $export = export();
 	unlike($export, qr/(?:^|,)"?[=+\-@\t](?!\d+,)/m, 'no field begins like a formula');
@@ -138,7 +141,7 @@ subtest 'the way there and back is exact' => sub {
 	imports($export, ['--yes'], qr/added \d+, changed 0/, 'what is gone comes back');
 	is($stack->value('SELECT count(*) FROM (SELECT messageset_id, sequence_number, lang, text_content, binary_content_id, metadata FROM message EXCEPT SELECT * FROM kept) x'), 0, 'as it was');
 	is(export(), $export, 'to the byte');
-	$stack->sql('DROP TABLE kept; DELETE FROM message WHERE sequence_number NOT IN (1, 2)');
+	$stack->sql("DROP TABLE kept; DELETE FROM message WHERE sequence_number NOT IN (1, 2); DELETE FROM messageset WHERE id = $padded");
 };
 
 subtest 'a translator fills it in' => sub {

@@ -208,15 +208,15 @@ static const char *field_of(struct sheet *sheet, const struct csv *csv, const st
 	return arena_strdup(sheet->memory, unguard(csv->fields[place].text));
 }
 
-/* A field that must be there, without blanks around it; "" after an error. */
-static const char *key_of(struct sheet *sheet, const struct csv *csv, const struct head *head, enum sheet_column column)
+/* A field that must be there, without blanks around it; "" after an error. *wide: with them, NULL when it has none. */
+static const char *key_of(struct sheet *sheet, const struct csv *csv, const struct head *head, enum sheet_column column, const char **wide)
 {
-	const char *text = field_of(sheet, csv, head, column);
+	const char *text = field_of(sheet, csv, head, column), *key = text ? trimmed(sheet, text) : "";
 
-	text = text ? trimmed(sheet, text) : "";
-	if (!*text)
+	if (!*key)
 		sheet_fail(sheet, csv->row, column, "this must be filled in");
-	return text;
+	*wide = strcmp(key, text ? text : "") != 0 ? text : NULL;
+	return key;
 }
 
 static struct sheet_row *add_row(struct sheet *sheet)
@@ -233,18 +233,18 @@ static void read_row(struct sheet *sheet, const struct csv *csv, const struct he
 {
 	size_t errors = sheet->error_count;
 	struct sheet_row row = {.row = csv->row};
-	const char *number;
+	const char *number, *wide_number;
 
 	for (int i = head->count; i < csv->count; i++)
 		if (!is_blank(csv->fields[i].text)) {
 			sheet_fail(sheet, csv->row, SHEET_COLUMN_MAX, "the row has more fields than there are columns; a text that holds the separator must stand in quotes");
 			break;
 		}
-	row.set = key_of(sheet, csv, head, SHEET_SET);
-	number = key_of(sheet, csv, head, SHEET_NUMBER);
+	row.set = key_of(sheet, csv, head, SHEET_SET, &row.wide_set);
+	number = key_of(sheet, csv, head, SHEET_NUMBER, &wide_number);
 	if (*number && parse_int(number, INT32_MIN, INT32_MAX, &row.number))
 		sheet_fail(sheet, csv->row, SHEET_NUMBER, "\"%.100s\" is not a whole number that a message can have", number);
-	row.lang = key_of(sheet, csv, head, SHEET_LANG);
+	row.lang = key_of(sheet, csv, head, SHEET_LANG, &row.wide_lang);
 	if (utf8_length(row.lang) > LANG_MAX)
 		sheet_fail(sheet, csv->row, SHEET_LANG, "\"%.100s\" is longer than %d characters", row.lang, LANG_MAX);
 	row.text = field_of(sheet, csv, head, SHEET_TEXT);
@@ -341,6 +341,21 @@ static void find_doubles(struct sheet *sheet)
 		if (by_key(&sorted[i - 1], &sorted[i]) == 0)
 			sheet_fail(sheet, sorted[i]->row, SHEET_COLUMN_MAX, "message %lld of %s in %s is in row %lld already",
 			    (long long)sorted[i]->number, sorted[i]->set, sorted[i]->lang, (long long)sorted[i - 1]->row);
+}
+
+/* Blanks around a key are the spreadsheet's, unless what is stored has them: older stores may. */
+static void keep_stored_blanks(struct sheet *sheet, const struct catalogue *c)
+{
+	for (size_t i = 0; i < sheet->count; i++) {
+		struct sheet_row *row = &sheet->rows[i];
+		const struct catalogue_set *set;
+
+		if (row->wide_set && catalogue_find_set(c, row->wide_set))
+			row->set = row->wide_set;
+		set = catalogue_find_set(c, row->set);
+		if (set && row->wide_lang && catalogue_find_message(c, set, row->number, row->wide_lang))
+			row->lang = row->wide_lang;
+	}
 }
 
 static bool is_none(const char *text)
@@ -477,6 +492,7 @@ void sheet_make_plan(struct sheet *sheet, const struct catalogue *c, bool remove
 
 	*plan = (struct sheet_plan){.changes = calloc(sheet->count + c->message_count + 1, sizeof *plan->changes)};
 	SBM_ASSERT(plan->changes);
+	keep_stored_blanks(sheet, c);
 	find_doubles(sheet);
 	for (size_t i = 0; i < sheet->count; i++) {
 		const struct sheet_row *row = &sheet->rows[i];

@@ -22,6 +22,7 @@ struct sheet_row {
 	int64_t number;
 	const char *lang;
 	const char *text, *file, *metadata; /* NULL: there is nothing; "" stood in quotes */
+	const char *wide_set, *wide_lang;   /* with the blanks that stood around them; NULL: there were none */
 };
 
 /* The head, and a row after it. */
