@@ -74,6 +74,9 @@ subtest 'duplicates' => sub {
 	add(join ', ', map { sprintf "('%s', %d, %d, '%s', %d, timestamptz '2026-01-01 00:00+00' + %d * interval '1 second', NULL, 0)", $people[rand @people], ($set, $other)[rand 2], $schedule, rand() < 0.8 ? 'eng_ZA' : 'zul_ZA', 1 + rand 2, rand 600 } 1 .. 700);
 	$stack->sql("UPDATE subscription SET active = false WHERE abs(hashtext(id::text)) % 10 = 0");
 	my @usual = qw(identity version messageset_id schedule_id lang);
+	# The last in order, and the longest that there may be.
+	my $longest = "\xe6\x97\xa5" x 36;
+	add(join ', ', map { "('$longest', $set, $schedule, 'eng_ZA', 1, timestamptz '2026-01-01 00:00+00', NULL, 0)" } 1, 2);
 	unchanged {
 		my $found = listed();
 		is_deeply($found, duplicates(60, @usual), 'as a straightforward comparison finds them');
@@ -89,6 +92,7 @@ subtest 'duplicates' => sub {
 		says([qw(subscriptions duplicates --within -1)], 2, qr/--within/, 'a time before');
 	} 'nothing is changed';
 
+	$stack->sql("DELETE FROM subscription WHERE identity = '$longest'");
 	my $found = duplicates(60, @usual);
 	my @kept = map { $_->[0] } $stack->rows('SELECT id FROM subscription ORDER BY id');
 	@kept = grep { !$found->{$_} } @kept;

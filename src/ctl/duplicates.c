@@ -13,6 +13,7 @@
 #define WITHIN 60
 #define WITHIN_MAX (366 * INT64_C(86400))
 #define ARRAY_MAX ((size_t)64 << 20)
+#define IDENTITY_SIZE 145 /* 36 characters of UTF-8 and a NUL */
 
 /* Fields that may be compared, and which of them are when nothing is said. The first is, in any case. */
 enum field { FIELD_IDENTITY, FIELD_VERSION, FIELD_MESSAGESET, FIELD_SCHEDULE, FIELD_LANG, FIELD_INITIAL, FIELD_NEXT, FIELD_STATUS, FIELD_ACTIVE, FIELD_COMPLETED, FIELD_MAX };
@@ -44,7 +45,7 @@ struct duplicates {
 	struct ctl *ctl;
 	bool compare[FIELD_MAX], json, act;
 	int64_t within;
-	char last[64]; /* identity */
+	char last[IDENTITY_SIZE];
 	struct buf ids, kept;
 	struct table table;
 	struct progress progress;
