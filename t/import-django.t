@@ -36,6 +36,7 @@ like($output, qr/no database of the original.*missing: auth_group_permissions\.g
 ($status, $output) = $stack->ctl('import-django', 'host=/nonexistent dbname=x');
 like("$status $output", qr/^1 sbmctl: could not connect to the original's database: /, 'one that is not there, too');
 is(($stack->ctl('import-django', $original->conninfo, '--fired-until', 'yesterday'))[0], 2, 'a time that is none is wrong usage');
+like((import_django('--yes', '--fired-until', strftime('%Y-%m-%dT%H:%M:%SZ', gmtime time + 3600)))[1], qr/^sbmctl: --fired-until: \S+ is to come: the original's data is of /, 'and a time to come, which would keep schedules from firing, is refused');
 $stack->sql("INSERT INTO daemon VALUES ('host 1', '1', now(), now())");
 like((import_django('--yes'))[1], qr/sbm-senderd runs: host 1; stop it/, 'and while a daemon could send, nothing is done');
 $stack->sql('DELETE FROM daemon');
@@ -78,6 +79,16 @@ for (['original', 0], ['kill', 1], ['store', 20_000], ['kill', 20_000]) {
 	like(SBM::Stack::slurp($log), qr/^sbmctl: .*(?:terminating connection|did not answer|closed the connection)/m, "cut off from the $how, it says so") if $how ne 'kill' && $?;
 	# What the server was still at ends with the connection.
 	poll_until { $stack->value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sbmctl%'") == 0 } "$how with $least there: its connections end";
+}
+{
+	my $pid = begin_import("$stack->{dir}/import.log");
+	pause_briefly() until $stack->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'");
+	kill STOP => $pid;
+	($status, $output) = import_django('--yes', '--put-aside');
+	like("$status $output", qr/^1 sbmctl: another import-django is at this database/, 'two at once: the second one does nothing');
+	kill KILL => $pid;
+	waitpid $pid, 0;
+	poll_until { $stack->value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'sbmctl%'") == 0 } 'its connections end';
 }
 cmp_ok($ended_early, '>=', 3, "it was ended in the midst of it $ended_early times");
 cmp_ok($stack->value('SELECT count(*) FROM subscription'), '>', 0, 'some have come');
@@ -245,6 +256,7 @@ SBM::Original::run($psql, '-c "CREATE DATABASE older OWNER sbm"');
 # ---- the cut-over: the next run sends what the original would have sent
 
 ($status, $output) = import_django('--yes', '--fired-until', '2026-01-05T08:30:00Z');
+like($output, qr/^all schedules count as fired up to 2026-01-05T08:30:00Z$/m, 'it tells where the scheduler goes on');
 is($stack->value('SELECT checked_to FROM schedule_tick WHERE schedule_id = 2') =~ s/[+]00$//r, '2026-01-05 08:30:00', 'schedules count as fired until then');
 # Few enough to be sent quickly: those of one schedule that were made last.
 $original->sql(q{UPDATE subscriptions_subscription SET active = false WHERE schedule_id = 6 AND created_at < (SELECT max(created_at) - interval '2 days' FROM subscriptions_subscription WHERE schedule_id = 6)});

@@ -302,7 +302,11 @@ SELECT EXISTS (SELECT FROM hold WHERE scope = 'all')
 INSERT INTO takeover (original, begun_at)
 VALUES ($1, $2::timestamptz)
 
--- One import at a time.
+-- One import at a time, for all of a pass; until the end of the transaction.
+-- name: takeover_alone
+SELECT pg_try_advisory_xact_lock(7311523)
+
+-- A batch waits for what one that was killed has left the server at.
 -- name: takeover_lock
 SELECT original
 FROM takeover

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 
 #define HOLD_REASON "taking over from the original; sbm-takeover(7) says when to resume"
+/* How long a pass may take at most; the server gives a transaction twice that. */
+#define PASS_MS (INT64_C(7) * 86400000)
 /* Files that are named when they are missing. */
 #define FILES_MAX 20
 #define NAMES_MAX 1024
@@ -116,6 +118,24 @@ static int refuse(struct ctl *ctl, const struct state *state, const char *origin
 	return refuse_resumed(ctl);
 }
 
+/*
+ * Two passes at once would empty each other's tables of batches, and take rows for ones that have no place. The lock
+ * has a connection of its own, since each batch ends its transaction; it goes with this process.
+ */
+static int keep_others_out(struct takeover *t)
+{
+	struct db_config config = {.conninfo = setting_str(SETTING_DATABASE), .application_name = "sbmctl lock", .statement_timeout_ms = PASS_MS};
+	struct db_result *result;
+	bool alone;
+
+	t->alone = db_create(&config);
+	if (db_begin(t->alone) != DB_OK || db_query(t->alone, DB_Q_TAKEOVER_ALONE, NULL, &result) != DB_OK)
+		return ctl_fail("could not look for another import: %s", *db_message(t->alone) ? db_message(t->alone) : "the database did not answer");
+	alone = db_bool(result, 0, 0);
+	db_result_free(result);
+	return alone ? CTL_OK : ctl_fail("another import-django is at this database; let it end, or end it, and begin again");
+}
+
 /* ---- the original */
 
 static int failed_there(struct db *there, const char *what)
@@ -185,7 +205,7 @@ static int begin(struct takeover *t, const char *original)
 	if (db_begin(ctl->db) != DB_OK || hold_place(ctl->db, HOLD_ALL, 0, HOLD_REASON, clock_now(), &made) != DB_OK
 	    || db_query(ctl->db, DB_Q_TAKEOVER_BEGIN, &params, NULL) != DB_OK || db_commit(ctl->db) != DB_OK) {
 		db_rollback(ctl->db);
-		return ctl_db_failed(ctl, "begin the take-over; does another one run?");
+		return ctl_db_failed(ctl, "begin the take-over");
 	}
 	return CTL_OK;
 }
@@ -314,6 +334,17 @@ static int64_t tell_files(struct ctl *ctl)
 	return missing;
 }
 
+/* Where the built-in scheduler goes on. */
+static void tell_fired(int64_t until)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	if (*setting_str(SETTING_SCHEDULER_URL))
+		return;
+	clock_format(cron_minute_us(cron_minute(until)), text);
+	fprintf(stderr, "all schedules count as fired up to %s\n", text);
+}
+
 /* Seed Scheduler fires these on other days than the built-in scheduler. */
 static int tell_both_days(struct ctl *ctl)
 {
@@ -344,10 +375,11 @@ static int read_numbers(struct ctl *ctl, enum db_query query, int64_t *first, in
 }
 
 /* What an administrator has to know of a pass that succeeded. */
-static int tell_rest(struct takeover *t)
+static int tell_rest(struct takeover *t, int64_t fired_until)
 {
 	int64_t refused, deleted, in_process, missing = tell_files(t->ctl);
 
+	tell_fired(fired_until);
 	if (missing < 0 || tell_both_days(t->ctl) || read_numbers(t->ctl, DB_Q_TAKEOVER_ASIDE_COUNT, &refused, &deleted) || read_numbers(t->ctl, DB_Q_TAKEOVER_IN_PROCESS, &in_process, NULL))
 		return CTL_FAILED;
 	if (in_process)
@@ -387,9 +419,11 @@ static int run_pass(struct takeover *t, const struct state *state, const char *o
 {
 	int64_t began_ms = clock_monotonic_ms(), copied_ms;
 
+	if (!fired_until)
+		fired_until = t->data_of;
 	if (!state->begun && begin(t, original))
 		return CTL_FAILED;
-	if (takeover_pass(t) || end(t, fired_until ? fired_until : t->data_of))
+	if (takeover_pass(t) || end(t, fired_until))
 		return CTL_FAILED;
 	copied_ms = clock_monotonic_ms();
 	if (takeover_compare(t))
@@ -399,7 +433,7 @@ static int run_pass(struct takeover *t, const struct state *state, const char *o
 	fprintf(stderr, "pass %" PRId64 ": %" PRId64 " rows in %.1f s (%.0f a second), compared in %.1f s\n", state->passes + 1, rows_of(t),
 		(double)(copied_ms - began_ms) / 1000, (double)rows_of(t) * 1000 / (double)(copied_ms - began_ms + 1), (double)(clock_monotonic_ms() - copied_ms) / 1000);
 	/* A daemon that was started meanwhile could have sent. */
-	return refuse_sending(t->ctl) ? CTL_FAILED : tell_rest(t);
+	return refuse_sending(t->ctl) ? CTL_FAILED : tell_rest(t, fired_until);
 }
 
 static int read_time(const struct ctl_args *args, int64_t *out)
@@ -412,6 +446,18 @@ static int read_time(const struct ctl_args *args, int64_t *out)
 	return CTL_OK;
 }
 
+/* What was fired after the snapshot cannot have come with it; a slip of the pen would keep all schedules from firing until then. */
+static int refuse_time_to_come(const struct takeover *t, int64_t fired_until)
+{
+	char until[CLOCK_TEXT_SIZE], data_of[CLOCK_TEXT_SIZE];
+
+	if (fired_until <= t->data_of)
+		return CTL_OK;
+	clock_format(fired_until, until);
+	clock_format(t->data_of, data_of);
+	return ctl_fail("--fired-until: %s is to come: the original's data is of %s", until, data_of);
+}
+
 static int import(struct takeover *t, const struct ctl_args *args)
 {
 	char original[64];
@@ -421,7 +467,9 @@ static int import(struct takeover *t, const struct ctl_args *args)
 	if (read_time(args, &fired_until))
 		return CTL_USAGE;
 	t->here = ctl_db(t->ctl);
-	if (!t->here || open_original(t, args->operands[0]) || look_at_original(t, original))
+	if (!t->here || (ctl_yes(args) && keep_others_out(t)) || open_original(t, args->operands[0]) || look_at_original(t, original))
+		return CTL_FAILED;
+	if (refuse_time_to_come(t, fired_until))
 		return CTL_FAILED;
 	if (read_state(t->ctl, &state) || refuse(t->ctl, &state, original))
 		return CTL_FAILED;
@@ -437,5 +485,6 @@ int ctl_import_django(struct ctl *ctl, const struct ctl_args *args)
 	int rc = import(&takeover, args);
 
 	db_free(takeover.there);
+	db_free(takeover.alone);
 	return rc;
 }

@@ -34,6 +34,7 @@ const char *takeover_name(int entity);
 struct takeover {
 	struct ctl *ctl;
 	struct db *here, *there; /* the store, the original: in one transaction for the whole pass */
+	struct db *alone;        /* the store once more: keeps others out for the whole pass */
 	bool put_aside;          /* rows that have no place here stop nothing */
 	int64_t data_of;         /* the moment of the snapshot, by the original's clock */
 	int64_t subscriptions;   /* how many it has; for the bar */
