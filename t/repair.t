@@ -213,8 +213,13 @@ subtest 'failed tasks' => sub {
 		says([qw(tasks drop --message-set), $name], 0, qr/would drop 6 failed tasks, whose messages are not tried again; give --yes/, 'drop, dry');
 		says([qw(tasks requeue --reason), 'Because'], 0, qr/there are no such failed tasks/, 'none with such a reason');
 		says([qw(tasks requeue one)], 2, qr/ids of failed tasks, not "one"/, 'no id');
+		says([qw(tasks list --count), 1 .. 1000], 0, qr/^$set\t/m, 'a thousand ids');
 		says([qw(tasks list --limit 0)], 2, qr/--limit/, 'no limit');
 	} 'nothing is changed';
+	$stack->sql("UPDATE failed_task SET reason = E'HTTPError\\n500 Server Error\\tfor url' WHERE id IN ($ids[0], $ids[1])");
+	says([qw(tasks list --count)], 0, qr/^$set\tHTTPError 500 Server Error for url\t2\t/m, 'a reason of two lines is listed on one');
+	says([qw(tasks drop --reason), 'HTTPError 500 Server Error for url'], 0, qr/would drop 2 failed tasks/, 'and known by that');
+	says([qw(tasks drop --reason), "HTTPError\n500 Server Error\tfor url"], 0, qr/would drop 2 failed tasks/, 'or as it is');
 	says([qw(tasks drop --yes), @ids[0, 1]], 0, qr/dropped 2 failed tasks/, 'two are dropped');
 	make_message($stack, $set, 21, text_content => 'Message 21');
 	$stack->sql("UPDATE subscription SET active = false WHERE id = (SELECT subscription_id FROM failed_task WHERE id = $ids[2])");

@@ -28,7 +28,7 @@ FROM delivery_queue
 WHERE subscription_id = $1
 
 -- Takes failed tasks out: at most $3 of those from above $1 up to $2; where they are not NULL, of a message set ($4),
--- with a reason ($5), with these ids ($6).
+-- with a reason ($5; as it is, or on one line), with these ids ($6).
 -- part: tasks_taken
 WITH picked AS (
     SELECT f.id
@@ -42,7 +42,7 @@ WITH picked AS (
                 AND subscription.messageset_id = $4::integer
             OFFSET 0
         ))
-        AND ($5::text IS NULL OR f.reason = $5::text)
+        AND ($5::text IS NULL OR $5::text IN (f.reason, regexp_replace(f.reason, '[\x01-\x1f\x7f]', ' ', 'g')))
         AND ($6::integer[] IS NULL OR f.id = ANY ($6::integer[]))
     ORDER BY f.id
     LIMIT $3::bigint

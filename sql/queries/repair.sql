@@ -290,12 +290,13 @@ SET metadata = CASE WHEN jsonb_typeof(metadata) = 'object' THEN metadata ELSE '{
     updated_at = $3::timestamptz
 WHERE id = ANY (ARRAY(SELECT unnest($1::uuid[])))
 
+-- A reason is also known by how it is listed: on one line.
 -- part: tasks
 SELECT f.id, f.task_id, f.subscription_id, s.messageset_id, f.kind, f.initiated_at, f.reason
 FROM failed_task f
 JOIN subscription s ON s.id = f.subscription_id
 WHERE ($1::integer IS NULL OR s.messageset_id = $1::integer)
-    AND ($2::text IS NULL OR f.reason = $2::text)
+    AND ($2::text IS NULL OR $2::text IN (f.reason, regexp_replace(f.reason, '[\x01-\x1f\x7f]', ' ', 'g')))
     AND ($3::integer[] IS NULL OR f.id = ANY ($3::integer[]))
 
 -- name: repair_task_list

@@ -18,7 +18,7 @@ struct ctl_option {
 };
 
 #define CTL_OPTIONS_MAX 32
-#define CTL_OPERANDS_MAX 8
+#define CTL_OPERANDS_MAX 1000
 struct ctl_args {
 	struct {
 		const char *name, *value;

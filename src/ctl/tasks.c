@@ -14,6 +14,7 @@
 
 #define CHUNK 2000
 #define LIST_MAX 100000
+#define IDS_MAX (16 * CTL_OPERANDS_MAX)
 
 static const struct table_column list_columns[] = {
 	{"id", TABLE_NUMBER}, {"task_id", TABLE_TEXT}, {"subscription", TABLE_TEXT}, {"messageset", TABLE_NUMBER}, {"kind", TABLE_TEXT}, {"initiated_at", TABLE_TIME},
@@ -99,7 +100,7 @@ int ctl_tasks_list(struct ctl *ctl, const struct ctl_args *args)
 
 	if (limit_text && parse_int(limit_text, 1, LIST_MAX, &limit))
 		return ctl_usage("--limit: expected a number from 1 to %d", LIST_MAX);
-	buf_init(&t.ids, 4096);
+	buf_init(&t.ids, IDS_MAX);
 	rc = read_filter(&t, args);
 	if (!rc)
 		rc = list(&t, args, limit);
@@ -150,7 +151,7 @@ static int take(struct ctl *ctl, const struct ctl_args *args, bool drop)
 	struct db_result *result;
 	int rc;
 
-	buf_init(&t.ids, 4096);
+	buf_init(&t.ids, IDS_MAX);
 	rc = read_filter(&t, args);
 	if (!rc && query(&t, DB_Q_REPAIR_TASK_TOTAL, 0, &result) != DB_OK)
 		rc = ctl_db_failed(ctl, "read the failed tasks");
