@@ -196,13 +196,37 @@ subtest 'fast-forward' => sub {
 	my $says = "move $moved subscriptions, complete $completed of them and make $made to follow";
 	says(['lifecycle', 'fast-forward', @option], 0, qr/would $says; give --yes to do it/, 'dry');
 	is(state(), $before, 'nothing is changed');
-	says(['lifecycle', 'fast-forward', @option, '--yes'], 0, qr/moved $moved subscriptions, completed $completed of them and made $made to follow; 0 changed meanwhile/, 'done');
+	says(['lifecycle', 'fast-forward', @option, '--yes'], 0, qr/moved $moved subscriptions, completed $completed of them and made $made to follow; 0 had a delivery under way, 0 changed meanwhile/, 'done');
 	my %got;
 	push @{ $got{ $_->[0] } }, "$_->[1] since " . iso($_->[2]) for $stack->rows("SELECT identity, concat(messageset_id, '/', next_sequence_number, CASE WHEN completed AND NOT active AND process_status = 2 THEN ' completed' WHEN active AND process_status = 0 THEN ' ready' ELSE ' broken' END), extract(epoch FROM created_at) FROM subscription");
 	is_deeply({ map { $_ => join ', ', sort @{ $got{$_} } } keys %expected }, \%expected, 'all are where they should be, along the chain');
 	my $after = state();
 	says(['lifecycle', 'fast-forward', @option, '--yes'], 0, qr/0 of \d+ ready subscriptions are behind.*moved 0 subscriptions/s, 'a second time');
 	is(state(), $after, 'changes nothing');
+};
+
+subtest 'fast-forward while messages are queued' => sub {
+	$stack->sql('DELETE FROM subscription');
+	my %late = (lang => 'eng_ZA', set => $alone, schedule => $schedules[3], next => 1, initial => 1, state => 'true, false, 0', created => $now - 86400 * 35);
+	add_subscriptions(15, %late);
+	$stack->ctl('pause', 'all');
+	says(['run', 'fire', $schedules[3]], 0, qr/./, 'a run that is paused');
+	poll_until { $stack->value('SELECT count(*) FROM delivery_queue') == 15 } 'is queued';
+	add_subscriptions(5, %late);
+	my $behind = expected($now);
+	is(scalar keys %$behind, 20, 'all are behind');
+	my $before = state();
+	says([qw(lifecycle fast-forward)], 0, qr/15 of them have a delivery under way and would be left .*would move 20 subscriptions/s, 'dry');
+	says([qw(lifecycle send)], 0, qr/15 of them have a delivery under way and would be left .*would queue one message for each of 20/s, 'send, dry');
+	is(state(), $before, 'nothing is changed');
+	says([qw(lifecycle fast-forward --yes)], 0, qr/moved 5 subscriptions, .*; 15 had a delivery under way, 0 changed meanwhile/, 'the others are moved');
+	$stack->ctl('resume', 'all');
+	settled($stack);
+	is($stack->value("SELECT count(*) FROM delivery WHERE messageset_id = $alone AND sequence_number = 1 AND state = 'sent' AND subscription_id IN (SELECT id FROM subscription WHERE messageset_id = $alone)"), 15, 'what was queued goes out as it was');
+	says([qw(lifecycle fast-forward --yes)], 0, qr/moved 15 subscriptions, .*; 0 had a delivery under way, 0 changed meanwhile/, 'and then these are moved');
+	my %is = subscriptions();
+	is_deeply({ map { $_ => "$is{$_}{set}/$is{$_}{next}" } keys %is }, { map { $_ => (split / /, $behind->{$_})[2] } keys %$behind }, 'nobody is ahead');
+	$stack->sql('DELETE FROM subscription');
 };
 
 subtest 'a loop of message sets' => sub {

@@ -57,7 +57,22 @@ WHERE q.subscription_id = ANY ($5::uuid[])
         OFFSET 0
     )
 
+-- How many of these have a delivery under way.
+-- part: under_way
+SELECT count(*)
+FROM unnest($1::uuid[]) AS w (id)
+CROSS JOIN LATERAL (
+    SELECT
+    FROM delivery_queue
+    WHERE subscription_id = w.id
+    OFFSET 0
+) q
+
+-- name: repair_under_way
+-- use: under_way
+
 -- Moves those that are ready, still where they were seen, and in nobody's hands, and makes what follows on those that are completed.
+-- A delivery under way would send the message of the place that its subscription is moved to, ahead of time.
 --   $1..$4 subscription, and where it was seen; $5 where it goes, $6 whether it is completed there
 --   $7..$12 follow-on subscriptions: place of the one they follow in $1, set, schedule, number, completed, since when
 --   $13 now
@@ -76,6 +91,7 @@ WITH seen AS MATERIALIZED (
             AND active
             AND NOT completed
             AND process_status = 0
+            AND NOT EXISTS (SELECT FROM delivery_queue WHERE subscription_id = w.id)
         FOR NO KEY UPDATE SKIP LOCKED
         OFFSET 0
     ) s ON true
@@ -110,7 +126,9 @@ followed AS (
     WHERE (SELECT t.same[f.place] FROM there t)
     RETURNING id
 )
-SELECT (SELECT count(*) FROM moved), (SELECT count(*) FROM moved WHERE completed), (SELECT count(*) FROM followed)
+SELECT (SELECT count(*) FROM moved), (SELECT count(*) FROM moved WHERE completed), (SELECT count(*) FROM followed), (
+-- use: under_way
+)
 
 -- name: repair_messageset
 SELECT id

@@ -50,6 +50,7 @@ struct lifecycle {
 	int64_t left_alone;     /* by fast-forward: of chains that come back on themselves */
 	struct repair_sends sends;
 	struct repair_moves moves;
+	int64_t under_way;      /* of a command that only tells: those that have a delivery under way */
 };
 
 /* A date is its beginning in UTC, as with the original's command. */
@@ -125,6 +126,7 @@ static void plan_row(struct lifecycle *l, const struct behind_row *row)
 		repair_add_plan(l->repair, l->behind.programme, row, steps, count);
 		return;
 	}
+	repair_add_send(l->repair, l->behind.programme, row);
 	l->moves.moved++;
 	l->moves.completed += steps[0].complete;
 	l->moves.made += count - 1;
@@ -146,14 +148,14 @@ static void take_row(struct lifecycle *l, const struct behind_row *row)
 		list_row(l, row);
 	if (l->action == ACTION_FAST_FORWARD)
 		plan_row(l, row);
-	else if (l->action == ACTION_SEND && l->act)
+	else if (l->action == ACTION_SEND)
 		repair_add_send(l->repair, l->behind.programme, row);
 }
 
 static enum db_status act(struct lifecycle *l)
 {
 	if (!l->act)
-		return DB_OK;
+		return repair_count_under_way(l->repair, &l->under_way);
 	if (l->action == ACTION_SEND)
 		return repair_send(l->repair, l->now, &l->sends);
 	return repair_move(l->repair, l->now, &l->moves);
@@ -242,7 +244,7 @@ static void tell_done(const struct lifecycle *l)
 		    sends->queued, s(sends->queued), sends->under_way, sends->changed);
 	else
 		fprintf(stderr, "sbmctl: moved %" PRId64 " subscription%s, completed %" PRId64 " of them and made %" PRId64 " to follow; %" PRId64
-		    " changed meanwhile\n", moves->moved, s(moves->moved), moves->completed, moves->made, moves->changed);
+		    " had a delivery under way, %" PRId64 " changed meanwhile\n", moves->moved, s(moves->moved), moves->completed, moves->made, moves->under_way, moves->changed);
 }
 
 static void tell(const struct lifecycle *l)
@@ -253,6 +255,9 @@ static void tell(const struct lifecycle *l)
 		snprintf(by, sizeof by, ", by %" PRId64 " message%s", l->all.messages, s(l->all.messages));
 	fprintf(stderr, "sbmctl: %" PRId64 " of %" PRId64 " ready subscription%s %s behind%s%s\n", l->all.behind, l->all.ready, s(l->all.ready),
 	    l->all.behind == 1 ? "is" : "are", l->limit ? " within the limit" : "", by);
+	if (l->under_way)
+		fprintf(stderr, "sbmctl: %" PRId64 " of them %s a delivery under way and would be left as they are until it has ended\n", l->under_way,
+		    l->under_way == 1 ? "has" : "have");
 	if (l->act)
 		tell_done(l);
 	else if (l->action == ACTION_SEND && l->all.behind)

@@ -218,8 +218,8 @@ static enum db_status move_step(struct db *db, void *data)
 	status = db_query(db, DB_Q_REPAIR_FORWARD, &params, &result);
 	if (status != DB_OK)
 		return status;
-	repair->moves = (struct repair_moves){.moved = db_int(result, 0, 0), .completed = db_int(result, 0, 1), .made = db_int(result, 0, 2)};
-	repair->moves.changed = repair->count - repair->moves.moved;
+	repair->moves = (struct repair_moves){.moved = db_int(result, 0, 0), .completed = db_int(result, 0, 1), .made = db_int(result, 0, 2), .under_way = db_int(result, 0, 3)};
+	repair->moves.changed = repair->count - repair->moves.moved - repair->moves.under_way;
 	db_result_free(result);
 	return DB_OK;
 }
@@ -237,7 +237,27 @@ enum db_status repair_move(struct repair *repair, int64_t now, struct repair_mov
 		moves->moved += repair->moves.moved;
 		moves->completed += repair->moves.completed;
 		moves->made += repair->moves.made;
+		moves->under_way += repair->moves.under_way;
 		moves->changed += repair->moves.changed;
+	}
+	return status;
+}
+
+enum db_status repair_count_under_way(struct repair *repair, int64_t *count)
+{
+	struct db_params params;
+	struct db_result *result;
+	enum db_status status;
+
+	if (repair->count == 0)
+		return DB_OK;
+	end_columns(repair);
+	db_params_init(&params);
+	put_columns(repair, &params, ID, ID);
+	status = db_query(repair->db, DB_Q_REPAIR_UNDER_WAY, &params, &result);
+	if (status == DB_OK) {
+		*count += db_int(result, 0, 0);
+		db_result_free(result);
 	}
 	return status;
 }

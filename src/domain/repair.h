@@ -36,9 +36,13 @@ struct repair_moves {
 	int64_t moved;     /* subscriptions, those that were completed among them */
 	int64_t completed;
 	int64_t made;      /* follow-on subscriptions */
+	int64_t under_way; /* have a delivery under way, and are left until it has ended */
 	int64_t changed;   /* as above */
 };
 enum db_status repair_move(struct repair *, int64_t now, struct repair_moves *);
+
+/* Adds how many of those in it have a delivery under way. */
+enum db_status repair_count_under_way(struct repair *, int64_t *count);
 
 /*
  * Runs a step in a transaction of its own; again, for some seconds, when it came into a deadlock or found something
