@@ -26,6 +26,14 @@ subtest 'what is to come' => sub {
 	my $forecast = $stack->get('/api/v1/forecast/?days=2')->{json};
 	is_deeply([map { [$_->{messageset}, $_->{lang}, $_->{messages}] } @{ $forecast->{results} }], [[$set, 'eng_ZA', 1], [$set, 'eng_ZA', 1]], 'the forecast counts them');
 	is($forecast->{messages}, 2, 'and adds them up');
+	my $gap = make_set($stack, $schedule, ['One', 'Two', 'Three', 'Four'], next_set => $last);
+	$stack->sql("DELETE FROM message WHERE messageset_id = $gap AND sequence_number = 2");
+	my $waits = subscription($stack, subscribe($stack, $gap, $schedule))->{id};
+	$upcoming = $stack->get("/api/v1/subscriptions/$waits/upcoming/?days=10")->{json};
+	is_deeply([map { $_->{text_content} } @{ $upcoming->{results} }], ['One'], 'nothing comes behind a message that is missing');
+	$forecast = $stack->get('/api/v1/forecast/?days=9')->{json};
+	is_deeply([map { $_->{messages} } grep { $_->{messageset} == $gap } @{ $forecast->{results} }], [1], 'nor is it counted');
+	$stack->sql("DELETE FROM subscription WHERE id = '$waits'; DELETE FROM messageset WHERE id = $gap");
 	for my $days (qw(0 367 abc 1.5), '') {
 		my $answer = $stack->get("/api/v1/forecast/?days=$days");
 		is($answer->{status}, 400, "days=$days is refused");

@@ -16,6 +16,26 @@ FROM message
 GROUP BY messageset_id, lang
 ORDER BY messageset_id, lang
 
+-- Numbers up to the size that no message has: who comes there gets no further.
+-- name: programme_gaps
+SELECT s.messageset_id, s.lang, n
+FROM (
+    SELECT messageset_id, lang, count(*) AS size
+    FROM message
+    GROUP BY messageset_id, lang
+    HAVING min(sequence_number) < 1
+        OR max(sequence_number) > count(*)
+) s
+CROSS JOIN generate_series(1, s.size) n
+WHERE NOT EXISTS (
+    SELECT
+    FROM message m
+    WHERE m.messageset_id = s.messageset_id
+        AND m.lang = s.lang
+        AND m.sequence_number = n
+)
+ORDER BY s.messageset_id, s.lang, n
+
 -- name: programme_subscription
 SELECT messageset_id, schedule_id, lang, initial_sequence_number, next_sequence_number,
     active AND NOT completed AND process_status = 0, created_at

@@ -38,14 +38,21 @@ int programme_schedule(const struct programme *programme, int id)
 	return low < programme->schedules_count && programme->schedules[low].id == id ? low : -1;
 }
 
-int lifecycle_set_max(const struct programme *programme, int set, const char *lang)
+struct lifecycle_size *programme_size(const struct programme *programme, int set, const char *lang)
 {
 	const struct lifecycle_set *s = &programme->sets[set];
 
 	for (int i = 0; i < s->sizes_count; i++)
 		if (!strcmp(s->sizes[i].lang, lang))
-			return s->sizes[i].messages;
-	return 0;
+			return &s->sizes[i];
+	return NULL;
+}
+
+int lifecycle_set_max(const struct programme *programme, int set, const char *lang)
+{
+	const struct lifecycle_size *size = programme_size(programme, set, lang);
+
+	return size ? size->messages : 0;
 }
 
 void lifecycle_prepare(struct programme *programme, int64_t from, int64_t until)
@@ -190,6 +197,18 @@ static bool pass_message(const struct programme *programme, struct lifecycle_upc
 	return true;
 }
 
+static bool has_message(const struct programme *programme, int set, const char *lang, int sequence)
+{
+	const struct lifecycle_size *size = programme_size(programme, set, lang);
+
+	if (!size || sequence < 1 || sequence > size->messages)
+		return false;
+	for (int i = 0; i < size->missing_count; i++)
+		if (size->missing[i] == sequence)
+			return false;
+	return true;
+}
+
 bool lifecycle_upcoming_next(const struct programme *programme, struct lifecycle_upcoming *upcoming, int64_t until)
 {
 	const struct lifecycle_schedule *schedule;
@@ -197,7 +216,7 @@ bool lifecycle_upcoming_next(const struct programme *programme, struct lifecycle
 	if (upcoming->begun && !pass_message(programme, upcoming))
 		return false;
 	upcoming->begun = true;
-	if (upcoming->sequence < 1 || upcoming->sequence > lifecycle_set_max(programme, upcoming->set, upcoming->lang) || upcoming->schedule < 0)
+	if (!has_message(programme, upcoming->set, upcoming->lang, upcoming->sequence) || upcoming->schedule < 0)
 		return false;
 	schedule = &programme->schedules[upcoming->schedule];
 	if (schedule->broken)

@@ -26,6 +26,8 @@ struct lifecycle_schedule {
 struct lifecycle_size {
 	char lang[LIFECYCLE_LANG_SIZE];
 	int messages;           /* set_max */
+	int *missing;           /* numbers from 1 to set_max that have no message */
+	int missing_count;
 };
 
 struct lifecycle_set {
@@ -58,7 +60,9 @@ struct lifecycle_subscription {
 /* Place of an id, or -1. */
 int programme_set(const struct programme *, int id);
 int programme_schedule(const struct programme *, int id);
-/* set_max: messages of a set in a language; 0 when there are none. */
+/* The messages of a set in a language; NULL when there are none. */
+struct lifecycle_size *programme_size(const struct programme *, int set, const char *lang);
+/* set_max: how many there are. */
 int lifecycle_set_max(const struct programme *, int set, const char *lang);
 /* Works out all firings after `from` and up to and including `until`; what follows asks within them. */
 void lifecycle_prepare(struct programme *, int64_t from, int64_t until);

@@ -84,6 +84,31 @@ static enum db_status load_sizes(struct db *db, struct programme *p)
 	return DB_OK;
 }
 
+/* Ordered as the sizes, so that those of one size are one stretch, too. */
+static enum db_status load_gaps(struct db *db, struct programme *p)
+{
+	struct db_result *rows;
+	int *missing;
+	enum db_status status = db_query(db, DB_Q_PROGRAMME_GAPS, NULL, &rows);
+
+	if (status != DB_OK)
+		return status;
+	missing = arena_array(p->memory, (size_t)db_rows(rows), sizeof *missing);
+	for (int i = 0; i < db_rows(rows); i++) {
+		int set = programme_set(p, (int)db_int(rows, i, 0));
+		struct lifecycle_size *size;
+		char lang[LIFECYCLE_LANG_SIZE];
+
+		copy_lang(db_text(rows, i, 1), lang);
+		missing[i] = (int)db_int(rows, i, 2);
+		size = set < 0 ? NULL : programme_size(p, set, lang);
+		if (size && size->missing_count++ == 0)
+			size->missing = &missing[i];
+	}
+	db_result_free(rows);
+	return DB_OK;
+}
+
 enum db_status programme_load(struct db *db, struct programme **out)
 {
 	struct arena *memory = arena_create(PROGRAMME_MEMORY);
@@ -96,6 +121,8 @@ enum db_status programme_load(struct db *db, struct programme **out)
 		status = load_sets(db, p);
 	if (status == DB_OK)
 		status = load_sizes(db, p);
+	if (status == DB_OK)
+		status = load_gaps(db, p);
 	if (status == DB_OK)
 		*out = p;
 	else

@@ -12,7 +12,7 @@
  * 6 (70) 5 -> 6 itself; 7 (80) 1, schedule broken; 8 (90) 2 -> 7.
  */
 static struct lifecycle_schedule schedules[] = {{.id = 7}, {.id = 9}, {.id = 11, .broken = true}};
-#define SIZE(n) (struct lifecycle_size[]){{"eng_ZA", (n)}, {"zul_ZA", 1}}, 2
+#define SIZE(n) (struct lifecycle_size[]){{"eng_ZA", (n), NULL, 0}, {"zul_ZA", 1, NULL, 0}}, 2
 static struct lifecycle_set sets[] = {
     {10, "first", 1, 0, SIZE(3)},
     {20, "second", 2, 1, SIZE(4)},
@@ -165,6 +165,16 @@ static void test_upcoming(void)
 	s.next = 4;
 	lifecycle_upcoming_init(&u, &s, now);
 	ok(!lifecycle_upcoming_next(&programme, &u, end), "a missing message holds it");
+	sets[1].sizes[0].missing = (int[]){1, 3};
+	sets[1].sizes[0].missing_count = 2;
+	s.set = 1;
+	s.next = 2;
+	lifecycle_upcoming_init(&u, &s, now);
+	for (n = 0; lifecycle_upcoming_next(&programme, &u, end); n++)
+		;
+	is_int(n, 1, "also one in the midst of a set");
+	sets[1].sizes[0].missing_count = 0;
+	s.set = 0;
 	s.next = 1;
 	s.lang = "fra_FR";
 	lifecycle_upcoming_init(&u, &s, now);
