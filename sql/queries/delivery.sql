@@ -103,6 +103,48 @@ SELECT (SELECT count(*) FROM taken), (SELECT coalesce(max(id), 0) FROM taken),
 -- statistics do, and they are planned once. So they leave the planner no choice of order: rows are found by
 -- = ANY of a list, or by LATERAL subqueries with OFFSET 0, and never by a join that could begin with the table.
 
+-- What a delivery's calls need, in the order of the columns of domain/queue.c; $4: whether the time zone is one of them.
+-- part: delivery_columns
+SELECT c.id, c.due_at, c.attempt, c.tries, c.kind, c.delivery_id, c.subscription_id, coalesce(c.request_id, ''),
+    coalesce(c.run_id, 0), coalesce(c.resend_request_id, 0), c.created_at,
+    s.id IS NOT NULL, s.active, s.completed, s.process_status, s.identity, s.lang, s.messageset_id, s.sequence_number,
+    s.to_addr, s.prepend, t.content_type, coalesce(t.channel, ''), t.short_name,
+    m.id, m.text_content, m.metadata, coalesce(b.content, ''),
+    s.timezone, c.held
+
+-- part: delivery_known
+LEFT JOIN LATERAL (
+    SELECT id, active, completed, process_status, identity, lang, messageset_id,
+        CASE WHEN c.kind = 'resend' THEN greatest(next_sequence_number - 1, 1) ELSE next_sequence_number END AS sequence_number,
+        metadata ->> 'to_addr' AS to_addr, metadata ->> 'prepend_next_delivery' AS prepend,
+        CASE WHEN $4::boolean THEN (SELECT timezone FROM schedule WHERE schedule.id = subscription.schedule_id) END AS timezone
+    FROM subscription
+    WHERE id = c.subscription_id
+        AND NOT c.held
+    OFFSET 0
+) s ON true
+LEFT JOIN LATERAL (
+    SELECT content_type, channel, short_name
+    FROM messageset
+    WHERE id = s.messageset_id
+    OFFSET 0
+) t ON true
+LEFT JOIN LATERAL (
+    SELECT id, text_content, metadata, binary_content_id
+    FROM message
+    WHERE messageset_id = s.messageset_id
+        AND lang = s.lang
+        AND sequence_number = s.sequence_number
+    OFFSET 0
+) m ON true
+LEFT JOIN LATERAL (
+    SELECT content
+    FROM binarycontent
+    WHERE id = m.binary_content_id
+    OFFSET 0
+) b ON true
+ORDER BY c.due_at, c.id
+
 -- What is held is picked once, and put where no further claim comes across it; while everything is held, or when
 -- this is an older copy of the database that we knew, nothing is picked. The number of LIMIT is replaced by the setting batch.
 -- A claim of prompt deliveries alone asks for q.prompt before anything else.
@@ -151,12 +193,7 @@ aside AS (
     WHERE subscription_id = ANY (ARRAY(SELECT subscription_id FROM picked WHERE gate IS NOT NULL))
     RETURNING id, delivery_id, subscription_id, run_id, kind, resend_request_id, request_id, created_at, gated_due_at, tries, attempt
 )
-SELECT c.id, c.due_at, c.attempt, c.tries, c.kind, c.delivery_id, c.subscription_id, coalesce(c.request_id, ''),
-    coalesce(c.run_id, 0), coalesce(c.resend_request_id, 0), c.created_at,
-    s.id IS NOT NULL, s.active, s.completed, s.process_status, s.identity, s.lang, s.messageset_id, s.sequence_number,
-    s.to_addr, s.prepend, t.content_type, coalesce(t.channel, ''), t.short_name,
-    m.id, m.text_content, m.metadata, coalesce(b.content, ''),
-    s.timezone, c.held
+-- use: delivery_columns
 FROM (
     SELECT *, false AS held
     FROM claimed
@@ -164,47 +201,11 @@ FROM (
     SELECT *, true
     FROM aside
 ) c
-LEFT JOIN LATERAL (
-    SELECT id, active, completed, process_status, identity, lang, messageset_id,
-        CASE WHEN c.kind = 'resend' THEN greatest(next_sequence_number - 1, 1) ELSE next_sequence_number END AS sequence_number,
-        metadata ->> 'to_addr' AS to_addr, metadata ->> 'prepend_next_delivery' AS prepend,
-        CASE WHEN $4::boolean THEN (SELECT timezone FROM schedule WHERE schedule.id = subscription.schedule_id) END AS timezone
-    FROM subscription
-    WHERE id = c.subscription_id
-        AND NOT c.held
-    OFFSET 0
-) s ON true
-LEFT JOIN LATERAL (
-    SELECT content_type, channel, short_name
-    FROM messageset
-    WHERE id = s.messageset_id
-    OFFSET 0
-) t ON true
-LEFT JOIN LATERAL (
-    SELECT id, text_content, metadata, binary_content_id
-    FROM message
-    WHERE messageset_id = s.messageset_id
-        AND lang = s.lang
-        AND sequence_number = s.sequence_number
-    OFFSET 0
-) m ON true
-LEFT JOIN LATERAL (
-    SELECT content
-    FROM binarycontent
-    WHERE id = m.binary_content_id
-    OFFSET 0
-) b ON true
-ORDER BY c.due_at, c.id
+-- use: delivery_known
 
--- What is known of claimed deliveries that are still ours, anew; those that are held now are left out. The same
--- columns as delivery_claim's.
+-- What is known of claimed deliveries that are still ours, anew; those that are held now are left out.
 -- name: delivery_refresh
-SELECT c.id, c.due_at, c.attempt, c.tries, c.kind, c.delivery_id, c.subscription_id, coalesce(c.request_id, ''),
-    coalesce(c.run_id, 0), coalesce(c.resend_request_id, 0), c.created_at,
-    s.id IS NOT NULL, s.active, s.completed, s.process_status, s.identity, s.lang, s.messageset_id, s.sequence_number,
-    s.to_addr, s.prepend, t.content_type, coalesce(t.channel, ''), t.short_name,
-    m.id, m.text_content, m.metadata, coalesce(b.content, ''),
-    s.timezone, c.held
+-- use: delivery_columns
 FROM (
     SELECT *, false AS held
     FROM delivery_queue q
@@ -224,37 +225,7 @@ FROM (
         )
     OFFSET 0
 ) c
-LEFT JOIN LATERAL (
-    SELECT id, active, completed, process_status, identity, lang, messageset_id,
-        CASE WHEN c.kind = 'resend' THEN greatest(next_sequence_number - 1, 1) ELSE next_sequence_number END AS sequence_number,
-        metadata ->> 'to_addr' AS to_addr, metadata ->> 'prepend_next_delivery' AS prepend,
-        CASE WHEN $4::boolean THEN (SELECT timezone FROM schedule WHERE schedule.id = subscription.schedule_id) END AS timezone
-    FROM subscription
-    WHERE id = c.subscription_id
-        AND NOT c.held
-    OFFSET 0
-) s ON true
-LEFT JOIN LATERAL (
-    SELECT content_type, channel, short_name
-    FROM messageset
-    WHERE id = s.messageset_id
-    OFFSET 0
-) t ON true
-LEFT JOIN LATERAL (
-    SELECT id, text_content, metadata, binary_content_id
-    FROM message
-    WHERE messageset_id = s.messageset_id
-        AND lang = s.lang
-        AND sequence_number = s.sequence_number
-    OFFSET 0
-) m ON true
-LEFT JOIN LATERAL (
-    SELECT content
-    FROM binarycontent
-    WHERE id = m.binary_content_id
-    OFFSET 0
-) b ON true
-ORDER BY c.due_at, c.id
+-- use: delivery_known
 
 -- Takes ended deliveries out of the queue: those that are still ours, that is whose id and attempt are the ones
 -- that we were given. The subscriptions are in order, so that width_bucket finds the place of each by halving.
