@@ -34,6 +34,7 @@ subtest 'help' => sub {
 	says(['user', 'list', '--what'], 2, qr/--what/, 'an unknown option');
 	says(['user', 'list', 'extra'], 2, qr/extra|usage/, 'one operand too many');
 	says(['--version'], 0, qr/\b\d+\.\d+\.\d+\b/, 'version');
+	says(['user', 'add', '--help'], 0, qr/^Add a user of the API\.$/m, 'a command is explained in a sentence');
 };
 
 subtest 'users and tokens' => sub {
@@ -53,6 +54,9 @@ subtest 'users and tokens' => sub {
 	my ($token) = says(['token', 'add', 'rosa'], 0, qr/^[0-9a-f]{40}$/m, 'a token') =~ /([0-9a-f]{40})/;
 	ok(let_in($token), 'lets her in');
 	says(['token', 'add', 'nobody'], 1, qr/nobody/, 'a token for nobody');
+	says(['token', 'list', 'nobody'], 1, qr/there is no user "nobody"/, 'the tokens of nobody');
+	says(['token', 'list', 'olga'], 0, qr/^id\tusername\t[^\n]*\n\z/, 'of one who has none');
+	is_deeply([map { $_->{email} } grep { $_->{username} eq 'olga' } @{ SBM::Stack::json_of(says(['user', 'list', '--json'], 0, undef, 'users as JSON')) }], [undef], 'null for what is not there');
 	my ($id) = map { $_->[0] } $stack->rows("SELECT t.id FROM api_token t WHERE t.digest = sha256('$token')");
 	my $list = says(['token', 'list'], 0, qr/^\s*$id\b.*rosa/m, 'the list');
 	unlike($list, qr/$token/, 'does not show tokens');
@@ -85,7 +89,7 @@ subtest 'verify' => sub {
 	my %violations = map { $_->{name} => $_->{violations} } @{ SBM::Stack::json_of(says(['verify', '--json'], 1, qr/lease_in_time/, 'so are others')) };
 	is_deeply(\%violations, { delivered_once => 1, ready_has_schedule => 0, lease_in_time => 1, completed_at_end => 1, run_adds_up => 1 }, 'each by its own rule');
 	$stack->sql("DELETE FROM delivery WHERE subscription_id = '$id'; DELETE FROM delivery_queue WHERE subscription_id = '$id'; DELETE FROM subscription WHERE id = '$id'; DELETE FROM messageset WHERE id = 9001; DELETE FROM schedule WHERE id = 9001");
-	says(['verify'], 0, undef, 'and they hold again');
+	is_deeply([grep { defined $_->{example} } @{ SBM::Stack::json_of(says(['verify', '--json'], 0, undef, 'and they hold again')) }], [], 'without examples');
 };
 
 subtest 'migrate' => sub {
@@ -155,6 +159,28 @@ subtest 'status' => sub {
 	like($output, qr/\b3\b/, 'the last run is told') or diag($output);
 	is($stack->get('/readyz', authorization => undef)->{status}, 200, 'and the service is ready');
 	note($output);
+};
+
+subtest 'pauses by name' => sub {
+	my $schedule = make_schedule($stack);
+	my $set = make_set($stack, $schedule, ['One']);
+	my $name = $stack->value("SELECT short_name FROM messageset WHERE id = $set");
+	says(['pause', 'messageset', $name], 0, qr/^messageset \Q$name\E is paused$/, 'a message set by its short name');
+	says(['pause', 'messageset', $set], 0, qr/^messageset $set was paused before$/, 'is the same as by its id');
+	subscribe($stack, $set, $schedule);
+	fire($stack, $schedule);
+	poll_until { ($stack->ctl('status'))[1] =~ /^pause \d+\t1\t/m } 'the status says for which pause a delivery waits';
+	says(['resume', 'messageset', $name], 0, qr/is resumed/, 'and resumed');
+	settled($stack);
+	says(['pause', 'messageset', 'nowhere'], 1, qr/there is no message set "nowhere"/, 'one that there is not');
+	says(['run', 'list', '--schedule', 999999], 1, qr/there is no schedule 999999/, 'runs of a schedule that there is not');
+	says(['run', 'list', '--schedule', make_schedule($stack)], 0, qr/^id\t[^\n]*\n\z/, 'of one that has none');
+};
+
+subtest 'as a user of the system whom the database does not know' => sub {
+	my ($database) = SBM::Stack::slurp($stack->{env}{SBM_CONF}) =~ /^database\s*=\s*"?([^"\n]+)/m;
+	local $ENV{SBM_DATABASE} = $database =~ s/user=\w+/user=root/r;
+	says(['status'], 1, qr/role "root" does not exist.*runuser -u sbm -- sbmctl/s, 'root is told how');
 };
 
 subtest 'without a database' => sub {

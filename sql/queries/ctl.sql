@@ -26,10 +26,15 @@ INSERT INTO api_user (username, email, password, is_staff, permissions, created_
 VALUES ($1, $2, $3, $4, $5, $6)
 
 -- name: user_list
-SELECT u.username, u.id, u.email, u.is_active, u.is_staff, u.password <> '', array_to_string(u.permissions, ','),
+SELECT u.username, u.id, nullif(u.email, ''), u.is_active, u.is_staff, u.password <> '', array_to_string(u.permissions, ','),
     (SELECT count(*) FROM api_token t WHERE t.user_id = u.id AND t.revoked_at IS NULL), u.created_at
 FROM api_user u
 ORDER BY u.username
+
+-- name: user_known
+SELECT count(*)
+FROM api_user
+WHERE username = $1
 
 -- name: user_set_active
 UPDATE api_user
@@ -89,7 +94,7 @@ ORDER BY h.id
 
 -- Deliveries that wait at each gate.
 -- name: status_gates
-SELECT gate, count(*), min(gated_due_at)
+SELECT regexp_replace(gate, '^hold ', 'pause '), count(*), min(gated_due_at)
 FROM delivery_queue
 WHERE gate IS NOT NULL
 GROUP BY gate
@@ -154,6 +159,11 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) l ON true
 ORDER BY k.kind
+
+-- name: schedule_known
+SELECT count(*)
+FROM schedule
+WHERE id = $1::integer
 
 -- name: run_list
 SELECT r.id, r.schedule_id, r.minute, r.source,

@@ -1,4 +1,4 @@
 -- name: invariant_check
-SELECT name, rule, violations, coalesce(example, '')
+SELECT name, rule, violations, example
 FROM invariant
 ORDER BY name

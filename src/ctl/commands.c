@@ -225,8 +225,8 @@ const struct ctl_command ctl_commands[] = {
 	{"identity show", "ID", 1, 1, ctl_identity_show, "show all that is kept about one identity", NULL, identity_show_options},
 	{"identity erase", "ID", 1, 1, ctl_identity_erase, "erase all that is kept about one identity",
 	 "Its subscriptions are stopped and erased. Its deliveries are kept for the statistics, without\nwhat tells of a person.", identity_erase_options},
-	{"pause", "all|schedule ID|messageset ID", 1, 2, ctl_pause, "send no more: nothing at all, or nothing of a schedule or message set",
+	{"pause", "all|schedule ID|messageset SET", 1, 2, ctl_pause, "send no more: nothing at all, or nothing of a schedule or message set",
 	 "Within a second no call begins any more on any daemon; those under way end. What is due, and\nwhat falls due meanwhile, waits.", pause_options},
-	{"resume", "all|schedule ID|messageset ID", 1, 2, ctl_resume, "go on with what was paused", NULL, NULL},
+	{"resume", "all|schedule ID|messageset SET", 1, 2, ctl_resume, "go on with what was paused", NULL, NULL},
 	{0},
 };

@@ -2,11 +2,10 @@
 #define CTL_CTL_H
 
 #include "ctl/table.h"
+#include "io/db.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-struct db;
 
 /* Exit statuses. */
 enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_INCOMPLETE = 3 /* done, but something wants a look */ };
@@ -77,6 +76,8 @@ struct db *ctl_db_unchecked(struct ctl *);
 void ctl_wake(const char *word);
 /* Says why the last statement failed. Returns CTL_FAILED. */
 int ctl_db_failed(struct ctl *, const char *what);
+/* Whether a statement that counts finds anything. 1 or 0, or -1 after it said why it is not known. */
+int ctl_known(struct ctl *, enum db_query, const struct db_params *);
 
 int ctl_migrate(struct ctl *, const struct ctl_args *);
 int ctl_user_add(struct ctl *, const struct ctl_args *);

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "ctl/ctl.h"
+#include "ctl/messageset.h"
 #include "domain/hold.h"
 #include "io/db.h"
 
@@ -11,11 +12,19 @@
 struct target {
 	enum hold_scope scope;
 	int64_t id; /* 0 for all */
-	char name[64];
+	char name[128];
 };
 
-/* "all", "schedule N", "messageset N". CTL_OK, or what it said. */
-static int read_target(const struct ctl_args *args, struct target *target)
+/* Connects, and finds the message set that the operand names. */
+static int find_messageset(struct ctl *ctl, const char *name, struct target *target)
+{
+	if (!name)
+		return ctl_usage("expected the id or short name of a message set");
+	return ctl_db(ctl) && !ctl_messageset(ctl, name, &target->id) ? CTL_OK : CTL_FAILED;
+}
+
+/* "all", "schedule ID", "messageset SET". CTL_OK with a database, or what it said. */
+static int read_target(struct ctl *ctl, const struct ctl_args *args, struct target *target)
 {
 	const char *word = args->operands[0], *id = args->operands[1];
 
@@ -26,10 +35,12 @@ static int read_target(const struct ctl_args *args, struct target *target)
 		return ctl_usage("expected all, schedule or messageset, not \"%.64s\"", word);
 	if (target->scope == HOLD_ALL && id)
 		return ctl_usage("nothing may follow all");
-	if (target->scope != HOLD_ALL && (!id || parse_int(id, 1, INT32_MAX, &target->id)))
-		return ctl_usage("expected the id of a %s", word);
-	snprintf(target->name, sizeof target->name, "%s%s%s", word, id ? " " : "", id ? id : "");
-	return CTL_OK;
+	if (target->scope == HOLD_SCHEDULE && (!id || parse_int(id, 1, INT32_MAX, &target->id)))
+		return ctl_usage("expected the id of a schedule");
+	snprintf(target->name, sizeof target->name, "%s%s%.100s", word, id ? " " : "", id ? id : "");
+	if (target->scope == HOLD_MESSAGESET)
+		return find_messageset(ctl, id, target);
+	return ctl_db(ctl) ? CTL_OK : CTL_FAILED;
 }
 
 int ctl_pause(struct ctl *ctl, const struct ctl_args *args)
@@ -38,13 +49,13 @@ int ctl_pause(struct ctl *ctl, const struct ctl_args *args)
 	struct target target;
 	enum db_status status;
 	bool made;
+	int rc;
 
-	if (read_target(args, &target))
-		return CTL_USAGE;
 	if (reason && (!utf8_is_valid(reason, strlen(reason)) || utf8_length(reason) > 500))
 		return ctl_usage("--reason: expected at most 500 characters of UTF-8");
-	if (!ctl_db(ctl))
-		return CTL_FAILED;
+	rc = read_target(ctl, args, &target);
+	if (rc)
+		return rc;
 	status = hold_place(ctl->db, target.scope, target.id, reason ? reason : "", clock_now(), &made);
 	if (status == DB_FOREIGN_KEY)
 		return ctl_fail("there is no %s", target.name);
@@ -58,11 +69,11 @@ int ctl_resume(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct target target;
 	bool lifted;
+	int rc;
 
-	if (read_target(args, &target))
-		return CTL_USAGE;
-	if (!ctl_db(ctl))
-		return CTL_FAILED;
+	rc = read_target(ctl, args, &target);
+	if (rc)
+		return rc;
 	if (hold_lift(ctl->db, target.scope, target.id, &lifted) != DB_OK)
 		return ctl_db_failed(ctl, "resume");
 	if (!lifted)

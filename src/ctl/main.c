@@ -8,6 +8,7 @@
 #include "domain/schema.h"
 #include "io/db.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,7 +107,10 @@ struct db *ctl_db_unchecked(struct ctl *ctl)
 	config = (struct db_config){.conninfo = setting_str(SETTING_DATABASE), .application_name = "sbmctl", .lock_timeout_ms = setting_int(SETTING_LOCK_TIMEOUT)};
 	ctl->db = db_create(&config);
 	if (!db_is_up(ctl->db)) {
-		ctl_fail("could not connect to the database: %s", db_message(ctl->db));
+		const char *message = db_message(ctl->db);
+
+		/* Without a user in the setting, libpq takes that of the system, whom PostgreSQL does not know when it is root. */
+		ctl_fail("could not connect to the database: %s%s", message, strstr(message, "\"root\"") ? "; as root: runuser -u sbm -- sbmctl ..." : "");
 		return NULL;
 	}
 	return ctl->db;
@@ -137,6 +141,20 @@ int ctl_db_failed(struct ctl *ctl, const char *what)
 	return ctl_fail("could not %s: %s", what, *message ? message : "the database did not answer");
 }
 
+int ctl_known(struct ctl *ctl, enum db_query query, const struct db_params *params)
+{
+	struct db_result *result;
+	int known;
+
+	if (db_query(ctl->db, query, params, &result) != DB_OK) {
+		ctl_db_failed(ctl, "read the database");
+		return -1;
+	}
+	known = db_int(result, 0, 0) > 0;
+	db_result_free(result);
+	return known;
+}
+
 static void print_usage(const struct ctl_command *command, const char *before)
 {
 	printf("%ssbmctl [-c FILE] %s", before, command->words);
@@ -148,7 +166,7 @@ static void print_usage(const struct ctl_command *command, const char *before)
 static int help_command(const struct ctl_command *command)
 {
 	print_usage(command, "usage: ");
-	printf("\n%s.\n", command->summary);
+	printf("\n%c%s.\n", toupper((unsigned char)*command->summary), command->summary + 1);
 	if (command->details)
 		printf("%s\n", command->details);
 	if (command->options)
@@ -182,7 +200,7 @@ static int help_all(void)
 	       "Administers the stage-based messaging store.\n\n");
 	list_commands(stdout, "");
 	printf("\n  -c, --config FILE   settings, in place of %s/sbm.conf\n", SBM_SYSCONFDIR);
-	printf("\nExit status: 0 done, 1 failed, 2 wrong usage. sbmctl(8) has the details.\n");
+	printf("\nExit status: 0 done, 1 failed or found something wrong, 2 wrong usage. sbmctl(8) has the details.\n");
 	return CTL_OK;
 }
 

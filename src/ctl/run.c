@@ -22,6 +22,19 @@ const struct table_column ctl_run_columns[] = {
 	{"started_at", TABLE_TIME}, {"finished_at", TABLE_TIME}, {0}
 };
 
+static int expect_schedule(struct ctl *ctl, int64_t id)
+{
+	struct db_params params;
+	int known;
+
+	db_params_init(&params);
+	db_param_int(&params, id);
+	known = ctl_known(ctl, DB_Q_SCHEDULE_KNOWN, &params);
+	if (!known)
+		ctl_fail("there is no schedule %" PRId64, id);
+	return known > 0 ? CTL_OK : CTL_FAILED;
+}
+
 int ctl_run_list(struct ctl *ctl, const struct ctl_args *args)
 {
 	const char *schedule = ctl_value(args, "schedule"), *limit_text = ctl_value(args, "limit");
@@ -29,6 +42,7 @@ int ctl_run_list(struct ctl *ctl, const struct ctl_args *args)
 	struct db_result *result;
 	struct db_params params;
 	struct table table;
+	int rc = CTL_OK;
 
 	if (schedule && parse_int(schedule, 1, INT32_MAX, &id))
 		return ctl_usage("--schedule: expected the id of a schedule");
@@ -48,10 +62,13 @@ int ctl_run_list(struct ctl *ctl, const struct ctl_args *args)
 		return ctl_db_failed(ctl, "read the runs");
 	table_init(&table, ctl_run_columns);
 	table_add_result(&table, result);
-	table_show(&table, ctl_has(args, "json"));
+	if (schedule && !table.count)
+		rc = expect_schedule(ctl, id);
+	if (!rc)
+		table_show(&table, ctl_has(args, "json"));
 	table_fini(&table);
 	db_result_free(result);
-	return CTL_OK;
+	return rc;
 }
 
 void ctl_wake(const char *word)

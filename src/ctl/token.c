@@ -45,6 +45,19 @@ int ctl_token_add(struct ctl *ctl, const struct ctl_args *args)
 	return CTL_OK;
 }
 
+static int expect_user(struct ctl *ctl, const char *name)
+{
+	struct db_params params;
+	int known;
+
+	db_params_init(&params);
+	db_param_text(&params, name);
+	known = ctl_known(ctl, DB_Q_USER_KNOWN, &params);
+	if (!known)
+		ctl_fail("there is no user \"%s\"", name);
+	return known > 0 ? CTL_OK : CTL_FAILED;
+}
+
 int ctl_token_list(struct ctl *ctl, const struct ctl_args *args)
 {
 	static const struct table_column columns[] = {
@@ -53,6 +66,7 @@ int ctl_token_list(struct ctl *ctl, const struct ctl_args *args)
 	struct db_result *result;
 	struct db_params params;
 	struct table table;
+	int rc = CTL_OK;
 
 	if (!ctl_db(ctl))
 		return CTL_FAILED;
@@ -63,10 +77,13 @@ int ctl_token_list(struct ctl *ctl, const struct ctl_args *args)
 		return ctl_db_failed(ctl, "read the tokens");
 	table_init(&table, columns);
 	table_add_result(&table, result);
-	table_show(&table, ctl_has(args, "json"));
+	if (args->operands[0] && !table.count)
+		rc = expect_user(ctl, args->operands[0]);
+	if (!rc)
+		table_show(&table, ctl_has(args, "json"));
 	table_fini(&table);
 	db_result_free(result);
-	return CTL_OK;
+	return rc;
 }
 
 static int read_token(char out[TOKEN_TEXT_SIZE])
