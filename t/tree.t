@@ -47,6 +47,25 @@ subtest 'settings' => sub {
 };
 sub plain { return $_[0] =~ s/\s+/ /gr }
 
+subtest 'manuals of sbmctl' => sub {
+	my $page = slurp("$source/man/sbmctl.8");
+	my ($table) = slurp("$source/src/ctl/commands.c") =~ /ctl_commands\[\] = \{(.*?)^\};/ms;
+	my @commands = $table =~ /^\t\{"([a-z -]+)"/mg;
+	cmp_ok(scalar @commands, '>', 30, 'the table of commands has them');
+	is_deeply([grep { $page !~ /^\.It Ic \Q$_\E(?: |$)/m } @commands], [], 'sbmctl(8) describes each');
+	my @missing;
+	for my $command (@commands) {
+		my ($line) = $page =~ /^\.It Ic \Q$command\E((?: .*)?)$/m;
+		my $help = `'$build/src/sbmctl' $command --help 2>&1`;
+		# The options of passwords have a list of their own.
+		push @missing, map { "$command --$_" } grep { ($line // '') !~ /\Q$_\E\b/ && $page !~ /^\.It Fl -\Q$_\E\b/m } $help =~ /^  --([a-z-]+)/mg;
+	}
+	is_deeply(\@missing, [], 'and each of their options');
+	my @migrations = glob "$source/sql/migrations/*.sql";
+	my @versions = slurp("$source/man/sbm-backup.7") =~ /schema is at version (\d+)/g;
+	is_deeply(\@versions, [scalar @migrations], 'sbm-backup(7) restores the schema of today');
+};
+
 subtest 'the sample file changes nothing' => sub {
 	my $dir = tempdir(CLEANUP => 1);
 	my $sample = `'$build/src/sbmctl' config sample 2>&1`;
