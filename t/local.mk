@@ -42,6 +42,7 @@ PERL_TESTS += t/state.t
 PERL_TESTS += t/statements.t
 PERL_TESTS += t/tree.t
 PERL_TESTS += t/trigger.t
+PERL_TESTS += t/units.t
 PERL_TESTS += t/upload.t
 PERL_TESTS += t/webhook.t
 PERL_TESTS += t/worker.t
