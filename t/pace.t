@@ -172,8 +172,12 @@ subtest 'a run that is far larger than expected' => sub {
 	fire($stack, $odd);
 	$run = $stack->value('SELECT max(id) FROM run');
 	poll_until { defined $stack->get("/api/v1/runs/$run/")->{json}{held_at} } 'the next surge';
+	my $state = sub { return (grep { $_->{id} == $run } @{ SBM::Stack::json_of(($stack->ctl(qw(run list --json)))[1]) })[0]{state} };
+	is($state->(), 'held', 'is held');
 	is($stack->post("/api/v1/runs/$run/cancel/")->{status}, 200, 'is cancelled');
+	is($state->(), 'cancelled', 'which the list says at once');
 	settled($stack);
+	is($state->(), 'cancelled', 'and at its end');
 	is($sink->count('outbound'), 0, 'and sends nothing');
 };
 

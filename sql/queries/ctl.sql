@@ -109,7 +109,7 @@ WHERE held_at IS NOT NULL
 ORDER BY id
 
 -- name: status_runs
-SELECT r.id, r.schedule_id, r.minute, r.source, CASE WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN 'held' WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
+SELECT r.id, r.schedule_id, r.minute, r.source, CASE WHEN r.fanned_at IS NOT NULL THEN 'sending' WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN 'held' ELSE 'fan-out' END,
     r.queued, r.sent + x.sent, r.failed + x.failed, r.cancelled + x.cancelled, r.skipped,
     r.queued - r.sent - r.failed - r.cancelled - x.sent - x.failed - x.cancelled,
     round((r.sent + x.sent) / greatest(1, extract(epoch FROM $1::timestamptz - r.created_at)), 1),
@@ -167,7 +167,8 @@ WHERE id = $1::integer
 
 -- name: run_list
 SELECT r.id, r.schedule_id, r.minute, r.source,
-    CASE WHEN r.finished_at IS NOT NULL THEN 'finished' WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN 'held' WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
+    CASE WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN CASE WHEN r.fanned_at IS NULL THEN 'held' ELSE 'cancelled' END
+        WHEN r.finished_at IS NOT NULL THEN 'finished' WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
     r.queued, r.sent + x.sent, r.failed + x.failed, r.cancelled + x.cancelled, r.skipped,
     r.queued - r.sent - r.failed - r.cancelled - x.sent - x.failed - x.cancelled,
     round((r.sent + x.sent) / greatest(1, extract(epoch FROM coalesce(r.finished_at, $1::timestamptz) - r.created_at)), 1),
