@@ -198,6 +198,11 @@ subtest 'the example, over TLS' => sub {
 	is($logins[0], 400, 'a login is judged');
 	is($logins[-1], 429, 'many are told to wait');
 	is(($ask->("$site/api/v1/schedule/", @token))[0], 200, 'which troubles nobody else');
+	my (undef, $codes) = SBM::Stack::run(qw(curl -s -Z --parallel-immediate --parallel-max 100 -o /dev/null -w %{http_code}\n -u nobody:wrong --cacert), "$dir/fullchain.pem", '--resolve', "sbm.example.org:$tls:127.0.0.1", "$site/api/v1/schedule/?offset=[1-100]");
+	my %codes;
+	# curl shows how far it is, too.
+	$codes{$_}++ for $codes =~ /^(\d{3})$/mg;
+	is_deeply([sort keys %codes], [401, 429], 'of a hundred passwords at once, by Basic authentication, some are judged') or diag($codes);
 	poll_until { (SBM::Stack::slurp("$dir/log/sbm.log") // '') =~ m{rid=\w+ msg="request" method=POST path="/api/token-auth/" status=429} } 'all of it stands in the log';
 	unlike(SBM::Stack::slurp("$dir/log/sbm.log"), qr/$stack->{token}|wrong/, 'but no token and no password');
 	is(($ask->("$site/", @token, '--request-target', "/api/raw\xff\xc3bytes?x"))[0], 400, 'bytes that no path has');

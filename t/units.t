@@ -112,7 +112,8 @@ is(scalar $sink->accepted('outbound'), 3, 'messages are sent');
 is($stack->post('/api/token-auth/', { username => 'nobody', password => 'wrong' })->{status}, 400, 'a password is hashed');
 like($stack->get('/metrics')->{content}, qr/^sbm_/m, 'numbers are told');
 for my $name (qw(sbm-api sbm-senderd)) {
-	kill HUP => $stack->pid($name);
+	my ($reload) = values_of("$build/systemd/$name.service", 'ExecReload');
+	is(system($reload =~ s/\$\{MAINPID\}/$stack->pid($name)/er), 0, "$reload");
 	poll_until { $stack->log_text($name) =~ /msg="reloaded"/ } "$name reloads";
 }
 is($stack->get('/readyz')->{status}, 200, 'all is ready');
