@@ -42,6 +42,27 @@ sub got {
 	is_deeply([map { $count{$_} // 0 } @$who], [($expected) x @$who], $name);
 }
 
+# The newest run, which so many of 80 messages of have gone out, stands still: how far it is, how fast it went, and what is left.
+sub tells_how_far {
+	my ($sent) = @_;
+	my ($run, $began) = @{ ($stack->rows('SELECT id, extract(epoch FROM created_at) FROM run ORDER BY id DESC LIMIT 1'))[0] };
+	poll_until { defined $stack->get("/api/v1/runs/$run/")->{json}{fanned_at} } 'all deliveries of the run are made';
+	# What is left takes as long as it took so far, in proportion.
+	my $left = sub { ($stack->now - $began) * (80 - $sent) / $sent };
+	for my $how (['the API', sub { $stack->get("/api/v1/runs/$run/")->{json} }], ['the status', sub { json_of(($stack->ctl('status', '--json'))[1])->{runs}[0] }],
+		['the list of runs', sub { json_of(($stack->ctl(qw(run list --unfinished --json)))[1])->[0] }]) {
+		my ($name, $ask) = @$how;
+		my $least = $left->();
+		my $told = $ask->();
+		is_deeply([@$told{qw(id queued sent failed)}], [$run, 80, $sent, 0], "$name tells how far it is");
+		cmp_ok($told->{per_second}, '>', 0, 'and how fast');
+		ok($told->{seconds_left} >= $least - 0.1 && $told->{seconds_left} <= $left->() + 1, "and how long the rest takes: $told->{seconds_left} s");
+	}
+	$stack->advance_clock(60);
+	poll_until { $stack->log_text('sbm-senderd') =~ /level=info .*msg="run is under way" run=$run schedule=\d+ queued=80 sent=$sent failed=0 cancelled=0 per_second=[\d.]+ seconds_left=\d+$/m }
+		'the log tells it once a minute';
+}
+
 subtest 'a schedule that is paused before its run' => sub {
 	says([qw(pause schedule), $schedule, '--reason', 'wrong texts'], 0, qr/schedule $schedule is paused/, 'pause');
 	says([qw(pause schedule), $schedule], 0, qr/paused before/, 'pause again');
@@ -89,10 +110,12 @@ subtest 'in mid-run' => sub {
 	is($sent, scalar $sink->accepted('outbound'), 'the calls under way were answered');
 	poll_until { $stack->value('SELECT count(*) FROM delivery WHERE finished_at > now() - interval \'1 hour\'') >= $sent && queued() == 81 - $sent } 'and their results written back, the rest waits';
 	is($stack->value('SELECT count(*) FROM delivery_queue WHERE lease_until > now()'), 0, 'in nobody\'s hands');
+	tells_how_far($sent);
 	$sink->behave;
 	says([qw(resume all)], 0, qr/all is resumed/, 'resume all');
 	settled($stack);
 	got(1, [@mothers, @aunts, $identity], 'each got one message, none two');
+	is($stack->get('/api/v1/runs/' . $stack->value('SELECT max(id) FROM run') . '/')->{json}{seconds_left}, 0, 'nothing is left of the run');
 };
 
 subtest 'a message set, by the API' => sub {

@@ -108,11 +108,15 @@ WHERE held_at IS NOT NULL
     AND fanned_at IS NULL
 ORDER BY id
 
--- name: status_runs
-SELECT r.id, r.schedule_id, r.minute, r.source, CASE WHEN r.fanned_at IS NOT NULL THEN 'sending' WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN 'held' ELSE 'fan-out' END,
-    r.queued, r.sent + x.sent, r.failed + x.failed, r.cancelled + x.cancelled, r.skipped,
-    r.queued - r.sent - r.failed - r.cancelled - x.sent - x.failed - x.cancelled,
-    round((r.sent + x.sent) / greatest(1, extract(epoch FROM $1::timestamptz - r.created_at)), 1),
+-- A run's speed is that since it began, and the time left what the rest takes at that speed; while its deliveries are
+-- still being made nobody knows how many there will be.
+-- part: run_listed
+SELECT r.id, r.schedule_id, r.minute, r.source,
+    CASE WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN CASE WHEN r.fanned_at IS NULL THEN 'held' ELSE 'cancelled' END
+        WHEN r.finished_at IS NOT NULL THEN 'finished' WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
+    r.queued, r.sent + x.sent, r.failed + x.failed, r.cancelled + x.cancelled, r.skipped, r.queued - y.done,
+    round(y.done / z.seconds, 1),
+    CASE WHEN r.finished_at IS NOT NULL THEN 0 WHEN r.fanned_at IS NOT NULL AND y.done > 0 THEN ceil((r.queued - y.done) * z.seconds / y.done) END,
     r.created_at, r.finished_at
 FROM run r
 CROSS JOIN LATERAL (
@@ -120,6 +124,15 @@ CROSS JOIN LATERAL (
     FROM run_result
     WHERE run_id = r.id
 ) x
+CROSS JOIN LATERAL (
+    SELECT r.sent + r.failed + r.cancelled + x.sent + x.failed + x.cancelled AS done
+) y
+CROSS JOIN LATERAL (
+    SELECT greatest(1, extract(epoch FROM coalesce(r.finished_at, $1::timestamptz) - coalesce(r.released_at, r.created_at))) AS seconds
+) z
+
+-- name: status_runs
+-- use: run_listed
 WHERE r.finished_at IS NULL
 ORDER BY r.id
 
@@ -166,19 +179,7 @@ FROM schedule
 WHERE id = $1::integer
 
 -- name: run_list
-SELECT r.id, r.schedule_id, r.minute, r.source,
-    CASE WHEN r.held_at IS NOT NULL AND r.released_at IS NULL THEN CASE WHEN r.fanned_at IS NULL THEN 'held' ELSE 'cancelled' END
-        WHEN r.finished_at IS NOT NULL THEN 'finished' WHEN r.fanned_at IS NULL THEN 'fan-out' ELSE 'sending' END,
-    r.queued, r.sent + x.sent, r.failed + x.failed, r.cancelled + x.cancelled, r.skipped,
-    r.queued - r.sent - r.failed - r.cancelled - x.sent - x.failed - x.cancelled,
-    round((r.sent + x.sent) / greatest(1, extract(epoch FROM coalesce(r.finished_at, $1::timestamptz) - r.created_at)), 1),
-    r.created_at, r.finished_at
-FROM run r
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(sent), 0) AS sent, coalesce(sum(failed), 0) AS failed, coalesce(sum(cancelled), 0) AS cancelled
-    FROM run_result
-    WHERE run_id = r.id
-) x
+-- use: run_listed
 WHERE ($2::integer IS NULL OR r.schedule_id = $2::integer)
     AND (NOT $3::boolean OR r.finished_at IS NULL)
 ORDER BY r.id DESC

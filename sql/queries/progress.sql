@@ -52,7 +52,6 @@ WHERE schedule_id = $1::integer
 -- part: run_and_sums
 SELECT r.id, r.schedule_id, r.minute, r.source, r.created_at, r.fanned_at, r.finished_at, r.queued, r.skipped,
     r.sent + coalesce(w.sent, 0), r.failed + coalesce(w.failed, 0), r.cancelled + coalesce(w.cancelled, 0), r.request_id,
-    (extract(epoch FROM coalesce(r.finished_at, now()) - r.created_at) * 1000000)::bigint,
     r.held_at, r.held_wanted, r.held_expected, r.released_at
 FROM run r
 LEFT JOIN LATERAL (

@@ -50,6 +50,21 @@ WHERE finished_at IS NULL
 RETURNING id, schedule_id, minute, queued, skipped, sent, failed, cancelled,
     (extract(epoch FROM $1 - created_at) * 1000)::bigint, coalesce(request_id, '')
 
+-- How far the runs are that are under way, as run_listed of ctl.sql has it. What is left of each is known when its
+-- deliveries have all been made.
+-- name: run_progress
+SELECT r.id, r.schedule_id, r.queued, r.sent, r.failed, r.cancelled, round(y.done / y.seconds, 1),
+    CASE WHEN r.fanned_at IS NOT NULL AND y.done > 0 THEN ceil((r.queued - y.done) * y.seconds / y.done) END,
+    coalesce(r.request_id, '')
+FROM run r
+CROSS JOIN LATERAL (
+    SELECT r.sent + r.failed + r.cancelled AS done,
+        greatest(1, extract(epoch FROM $1::timestamptz - coalesce(r.released_at, r.created_at))) AS seconds
+) y
+WHERE r.finished_at IS NULL
+    AND (r.held_at IS NULL OR r.released_at IS NOT NULL)
+ORDER BY r.id
+
 -- Holds a run that has not begun when its schedule has more than $2 times as many subscriptions for it as the
 -- largest of the last five runs had deliveries, and more than $3. Without a run before there is nothing to expect.
 -- name: run_judge

@@ -4,6 +4,9 @@
 #include "api/list.h"
 #include "api/member.h"
 #include "api/resources.h"
+#include "base/clock.h"
+
+#include <inttypes.h>
 
 static void
 put_delivery(struct req *r, const struct db_result *rows, int row)
@@ -38,26 +41,51 @@ progress_list_deliveries(struct req *r)
 	return arg_subscription(r, uuid, &row) < 0 ? -1 : list_answer(r, &list);
 }
 
-/* Columns of the run statements; RUN_TOOK is its duration in microseconds. */
-enum { RUN_ID, RUN_SENT = 9, RUN_FAILED = 10, RUN_TOOK = 13, RUN_HELD_AT, RUN_HELD_WANTED, RUN_HELD_EXPECTED, RUN_RELEASED_AT };
+/* Columns of the run statements. */
+enum {
+	RUN_ID, RUN_CREATED_AT = 4, RUN_FANNED_AT, RUN_FINISHED_AT, RUN_QUEUED, RUN_SKIPPED, RUN_SENT, RUN_FAILED, RUN_CANCELLED, RUN_REQUEST_ID,
+	RUN_HELD_AT, RUN_HELD_WANTED, RUN_HELD_EXPECTED, RUN_RELEASED_AT
+};
+
+/* How fast it goes since it began, and how long the rest takes at that speed, where that can be said. */
+static void
+put_speed(struct req *r, const struct db_result *rows, int row)
+{
+	bool finished = !db_is_null(rows, row, RUN_FINISHED_AT);
+	int64_t began = db_time(rows, row, db_is_null(rows, row, RUN_RELEASED_AT) ? RUN_CREATED_AT : RUN_RELEASED_AT);
+	int64_t took_ms = ((finished ? db_time(rows, row, RUN_FINISHED_AT) : clock_now()) - began) / 1000;
+	int64_t done = db_int(rows, row, RUN_SENT) + db_int(rows, row, RUN_FAILED) + db_int(rows, row, RUN_CANCELLED);
+	int64_t left = db_int(rows, row, RUN_QUEUED) - done;
+
+	if (took_ms < 1000)
+		took_ms = 1000;
+	buf_printf(r->out, ",\"per_second\":%.1f,\"seconds_left\":", (double)done * 1000 / (double)took_ms);
+	/* As long as its deliveries are being made nobody knows how many there will be. */
+	if (finished)
+		buf_putc(r->out, '0');
+	else if (db_is_null(rows, row, RUN_FANNED_AT) || done == 0)
+		buf_puts(r->out, "null");
+	else
+		buf_printf(r->out, "%" PRId64, (left * took_ms / done + 999) / 1000);
+}
 
 static void
 put_run(struct req *r, const struct db_result *rows, int row)
 {
 	static const struct member columns[] = {
-		{"id", MEMBER_NUMBER, RUN_ID}, {"schedule", MEMBER_NUMBER, 1}, {"minute", MEMBER_TIME, 2}, {"source", MEMBER_TEXT, 3}, {"created_at", MEMBER_TIME, 4},
-		{"fanned_at", MEMBER_TIME, 5}, {"finished_at", MEMBER_TIME, 6}, {"queued", MEMBER_NUMBER, 7}, {"skipped", MEMBER_NUMBER, 8},
-		{"sent", MEMBER_NUMBER, RUN_SENT}, {"failed", MEMBER_NUMBER, RUN_FAILED}, {"cancelled", MEMBER_NUMBER, 11}, {"request_id", MEMBER_TEXT, 12},
+		{"id", MEMBER_NUMBER, RUN_ID}, {"schedule", MEMBER_NUMBER, 1}, {"minute", MEMBER_TIME, 2}, {"source", MEMBER_TEXT, 3}, {"created_at", MEMBER_TIME, RUN_CREATED_AT},
+		{"fanned_at", MEMBER_TIME, RUN_FANNED_AT}, {"finished_at", MEMBER_TIME, RUN_FINISHED_AT}, {"queued", MEMBER_NUMBER, RUN_QUEUED}, {"skipped", MEMBER_NUMBER, RUN_SKIPPED},
+		{"sent", MEMBER_NUMBER, RUN_SENT}, {"failed", MEMBER_NUMBER, RUN_FAILED}, {"cancelled", MEMBER_NUMBER, RUN_CANCELLED}, {"request_id", MEMBER_TEXT, RUN_REQUEST_ID},
 		{"held_at", MEMBER_TIME, RUN_HELD_AT}, {"held_messages", MEMBER_NUMBER, RUN_HELD_WANTED}, {"held_expected", MEMBER_NUMBER, RUN_HELD_EXPECTED},
 		{"released_at", MEMBER_TIME, RUN_RELEASED_AT},
 		{0},
 	};
-	int64_t done = db_int(rows, row, RUN_SENT) + db_int(rows, row, RUN_FAILED), took = db_int(rows, row, RUN_TOOK);
 
 	buf_putc(r->out, '{');
 	member_put_link(r, "url", "runs", db_text(rows, row, RUN_ID));
 	member_put_columns(r, columns, rows, row);
-	buf_printf(r->out, ",\"per_second\":%.1f}", took > 0 ? (double)done * 1e6 / (double)took : 0.0);
+	put_speed(r, rows, row);
+	buf_putc(r->out, '}');
 }
 
 int

@@ -78,7 +78,8 @@ const struct openapi_schema api_schemas[] = {
 		KEY("fanned_at", TIME_OR_NULL) "," KEY("finished_at", TIME_OR_NULL) "," KEY("queued", COUNT) ","
 		KEY("skipped", COUNT) "," KEY("sent", COUNT) "," KEY("failed", COUNT) "," KEY("cancelled", COUNT) ","
 		KEY("request_id", TEXT_OR_NULL) "," KEY("held_at", TIME_OR_NULL) "," KEY("held_messages", COUNT_OR_NULL) ","
-		KEY("held_expected", COUNT_OR_NULL) "," KEY("released_at", TIME_OR_NULL) "," KEY("per_second", "{\"type\":\"number\"}"))},
+		KEY("held_expected", COUNT_OR_NULL) "," KEY("released_at", TIME_OR_NULL) "," KEY("per_second", "{\"type\":\"number\"}") ","
+		KEY("seconds_left", COUNT_OR_NULL))},
 	{"Job", OBJECT(
 		KEY("url", URI) "," KEY("id", UUID) ","
 		KEY("kind", "{\"enum\":[\"requeue_failed\",\"find_behind\",\"estimate\",\"metrics\",\"sync_audio\"]}") ","

@@ -19,7 +19,7 @@
 const struct table_column ctl_run_columns[] = {
 	{"id", TABLE_NUMBER}, {"schedule", TABLE_NUMBER}, {"minute", TABLE_TIME}, {"source", TABLE_TEXT}, {"state", TABLE_TEXT}, {"queued", TABLE_NUMBER},
 	{"sent", TABLE_NUMBER}, {"failed", TABLE_NUMBER}, {"cancelled", TABLE_NUMBER}, {"skipped", TABLE_NUMBER}, {"left", TABLE_NUMBER}, {"per_second", TABLE_NUMBER},
-	{"started_at", TABLE_TIME}, {"finished_at", TABLE_TIME}, {0}
+	{"seconds_left", TABLE_NUMBER}, {"started_at", TABLE_TIME}, {"finished_at", TABLE_TIME}, {0}
 };
 
 static int expect_schedule(struct ctl *ctl, int64_t id)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/settings.h"
+#include "domain/cron.h"
 #include "domain/gate.h"
 #include "domain/queue.h"
 #include "io/bus.h"
@@ -49,6 +50,7 @@ struct dispatcher {
 	int64_t sweep_ms;
 	int64_t next_sweep_ms, next_seen_ms, next_fold_ms, next_gate_ms;
 	int64_t db_again_ms;
+	int64_t said_minute; /* of the service's clock: when the log last had how far runs are */
 	bool work;  /* there may be runs to fan out */
 	bool open;  /* there may be counts to add up, or runs to finish */
 };
@@ -89,6 +91,7 @@ static void dispatcher_init(struct dispatcher *d, int generation)
 	/* The supervisor's id: the daemon is the same when this process is started again. */
 	snprintf(d->name, sizeof d->name, "%s:%ld", host, (long)getppid());
 	d->work = d->open = true;
+	d->said_minute = cron_minute(clock_now());
 	if (generation > 0)
 		d->bind_at_ms = now + BIND_FIRST_MS;
 }
@@ -228,6 +231,31 @@ static void log_finished(const struct db_result *result, int row)
 	log_set_request_id(NULL);
 }
 
+/* How far each run is that is under way, once a minute. */
+static void say_progress(struct dispatcher *d)
+{
+	int64_t minute = cron_minute(clock_now());
+	struct db_result *result = NULL;
+	struct db_params params;
+
+	if (minute == d->said_minute)
+		return;
+	d->said_minute = minute;
+	db_params_init(&params);
+	db_param_time(&params, clock_now());
+	if (failed(d, db_query(d->db, DB_Q_RUN_PROGRESS, &params, &result)))
+		return;
+	for (int i = 0; i < db_rows(result); i++) {
+		log_set_request_id(db_text(result, i, 8));
+		log_info("run is under way", log_int("run", db_int(result, i, 0)), log_int("schedule", db_int(result, i, 1)),
+			log_int("queued", db_int(result, i, 2)), log_int("sent", db_int(result, i, 3)), log_int("failed", db_int(result, i, 4)),
+			log_int("cancelled", db_int(result, i, 5)), log_str("per_second", db_text(result, i, 6)),
+			log_str("seconds_left", db_is_null(result, i, 7) ? "unknown" : db_text(result, i, 7)));
+		log_set_request_id(NULL);
+	}
+	db_result_free(result);
+}
+
 /* Adds up what the senders appended, and finishes runs. */
 static void fold(struct dispatcher *d, int64_t now)
 {
@@ -258,6 +286,7 @@ static void fold(struct dispatcher *d, int64_t now)
 	for (int i = 0; i < db_rows(result); i++)
 		log_finished(result, i);
 	db_result_free(result);
+	say_progress(d);
 }
 
 /* Lets deliveries go on whose pause, quiet hours or full channel are over. */
