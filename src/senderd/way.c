@@ -104,7 +104,7 @@ static void count_failed_call(const struct sender *sender, const struct fetch_an
 }
 
 /* Tells the breaker of a call's end, and the log when that opened or closed it. */
-static void report(struct sender *sender, enum service service, struct breaker_ticket ticket, const struct breaker_result *result)
+static void report(struct sender *sender, enum service service, struct breaker_ticket ticket, const struct breaker_result *result, long status, const char *error)
 {
 	struct breaker *breaker = &sender->breakers[service];
 	int64_t now = clock_monotonic_ms();
@@ -118,7 +118,8 @@ static void report(struct sender *sender, enum service service, struct breaker_t
 	if (breaker->state == BREAKER_CLOSED)
 		log_info("service answers again", log_str("service", service_words[service]), log_int("out_ms", now - opened_at));
 	else
-		log_warn("service is out; calls pause", log_str("service", service_words[service]), log_int("wait_ms", breaker->open_until - now));
+		log_warn("service is out; calls pause", log_str("service", service_words[service]), log_int("wait_ms", breaker->open_until - now),
+			log_int("status", status), log_str("error", error));
 }
 
 static void put_reason(struct buf *out, enum service service, const struct fetch_answer *answer)
@@ -157,7 +158,7 @@ static void call_ended(struct way *way, enum retry_outcome outcome, const struct
 
 	way->sender->calls[way->service]--;
 	calls_count(service_calls[way->service], answer);
-	report(way->sender, way->service, way->ticket, &result);
+	report(way->sender, way->service, way->ticket, &result, answer->status, answer->error);
 	if (outcome != RETRY_DONE) {
 		count_failed_call(way->sender, answer);
 		fail_call(way, &result, answer);
@@ -267,7 +268,7 @@ static void cannot_start(struct way *way)
 	struct breaker_result result = {RETRY_OUTAGE, false, -1};
 
 	log_err("could not start a call; check the address and the token of the service", log_str("service", service_words[way->service]));
-	report(way->sender, way->service, way->ticket, &result);
+	report(way->sender, way->service, way->ticket, &result, 0, "the call could not be started");
 	end(way, DELIVERY_RELEASE, "the call could not be started");
 }
 
@@ -578,7 +579,7 @@ void way_flush_outlog(struct sender *sender)
 	while ((way = TAILQ_FIRST(&sender->lists[WAY_LOGGED]))) {
 		struct breaker_result result = {failed ? RETRY_OUTAGE : RETRY_DONE, false, -1};
 
-		report(sender, SERVICE_OUTBOUND, way->ticket, &result);
+		report(sender, SERVICE_OUTBOUND, way->ticket, &result, 0, failed ? error : "");
 		if (!failed) {
 			way->delivery->outbound_id = strdup(way->delivery->id);
 			count_sent(way);
