@@ -10,10 +10,19 @@ use SBM::Stack;
 
 my $sink = SBM::Sink->start;
 my $stack = SBM::Stack->start($sink->settings, clock => 1, write_back => '20ms', sweep => '100ms', retry_base => '50ms', retry_max => '200ms', probe_min => '50ms', probe_max => '200ms',
-	call_timeout => '2s', connect_timeout => '2s', tries => 8, lease => '5s');
+	call_timeout => '2s', connect_timeout => '2s', tries => 8, lease => '20s');
 my $schedule = make_schedule($stack);
 my $set = make_set($stack, $schedule, [map { "Message $_" } 1 .. 60]);
 my @mothers = map { subscribe($stack, $set, $schedule) } 1 .. 40;
+
+# Other settings, taken over by HUP: the processes of before are gone.
+sub reconfigure {
+	my (%settings) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @before = $stack->children('sbm-senderd');
+	$stack->up(%settings);
+	poll_until { !grep { $stack->alive($_) } @before } 'the settings are taken over';
+}
 
 # Each mother got what she should, once, and the outage left no failed task.
 sub all_is_well {
@@ -30,32 +39,92 @@ subtest 'the message sender is out' => sub {
 	my $round = 0;
 	my @outages = (
 		['answers 503', { status => 503 }], ['answers 500 to all', { status => 500 }], ['refuses our token', { status => 401 }],
-		['has enough', { status => 429, headers => { 'Retry-After' => 1 } }], ['resets connections', { reset => 1 }], ['never answers', { hang => 1 }],
+		['has enough', { status => 429, headers => { 'Retry-After' => 3 } }], ['sends us elsewhere', { status => 307, headers => { Location => $sink->url . '/elsewhere/' } }],
+		['resets connections', { reset => 1 }], ['never answers', { hang => 1 }],
 	);
 	for my $case (@outages) {
 		my ($name, $behaviour) = @$case;
 		$sink->forget;
 		$sink->behave(outbound => $behaviour);
+		# Longer than all tries of a single delivery take.
+		my $while = $behaviour->{hang} || $name eq 'has enough' ? 4 : 2;
+		reconfigure(call_timeout => '200ms') if $behaviour->{hang};
 		fire($stack, $schedule);
 		my $began = time;
-		# Longer than all tries of a single delivery take.
-		poll_until { time - $began > 2 && $sink->count('outbound') } "$name for a while";
+		poll_until { time - $began > $while && $sink->count('outbound') } "$name for a while";
 		is(scalar $sink->accepted('outbound'), 0, 'nothing goes through');
 		my $tried = $sink->count('outbound');
 		# Each sender process tries what it has begun, libcurl up to five times when a kept connection turns out to be
 		# dead, and then probes alone.
 		cmp_ok($tried, '<', 500, 'it is not hammered');
 		note("$name: $tried calls");
+		is($sink->count('other'), 0, 'nobody else is called');
+		if ($name eq 'has enough') {
+			my @at = sort { $a <=> $b } map { $_->{at} } $sink->requests('outbound');
+			my ($longest) = sort { $b <=> $a } map { ($at[$_ + 1] // time) - $at[$_] } 0 .. $#at;
+			# Two processes hear of it one after the other. The longest wait by itself is 0.2 s.
+			cmp_ok($longest, '>', 1, sprintf 'no call for as long as it wants: %.2f s', $longest);
+		}
+		reconfigure(call_timeout => '2s') if $behaviour->{hang};
 		$sink->behave;
 		all_is_well(1);
 	}
 };
 
+# How often the log says that the message sender went out, or is still, and why.
+sub said_out { my ($why) = @_; return scalar(() = $stack->log_text('sbm-senderd') =~ /msg="service is out; calls pause" service="message sender" wait_ms=\d+ $why/g) }
+
+subtest 'a message sender that is not who it says' => sub {
+	plan skip_all => 'openssl is not installed' unless grep { -x "$_/openssl" } split /:/, $ENV{PATH};
+	my ($key, $certificate, $heard) = map { "$stack->{dir}/$_" } qw(tls.key tls.crt tls.heard);
+	my ($status, $output) = SBM::Stack::run(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout),
+		$key, '-out', $certificate);
+	is($status, 0, 'a certificate that nobody vouches for') or diag($output);
+	my ($port, $server);
+	for (1 .. 20) {
+		$port = 20000 + int rand 12000;
+		$server = fork // die "could not fork: $!\n";
+		if (!$server) {
+			open STDIN, '<', '/dev/zero';
+			open STDOUT, '>', $heard;
+			open STDERR, '>&', \*STDOUT;
+			{ exec qw(openssl s_server -accept), "127.0.0.1:$port", '-key', $key, '-cert', $certificate }
+			require POSIX;
+			POSIX::_exit(127);
+		}
+		poll_until { !$stack->alive($server) || (SBM::Stack::slurp($heard) // '') =~ /^ACCEPT/m } 'it answers with TLS';
+		last if $stack->alive($server);
+		waitpid $server, 0;
+	}
+	$sink->forget;
+	reconfigure(message_sender_url => "https://127.0.0.1:$port/sender/api/v1");
+	my $before = said_out(my $why = qr/status=0 error="SSL peer certificate[^"]*"/);
+	fire($stack, $schedule);
+	poll_until { said_out($why) >= $before + 3 } 'the log says that it is out, and why, again and again' or diag($stack->log_text('sbm-senderd') =~ /.*service is out.*/g);
+	is($stack->value('SELECT count(*) FROM delivery_queue'), scalar @mothers, 'all wait');
+	unlike(SBM::Stack::slurp($heard), qr/POST|sender-token|Idempotency-Key/, 'it was told nothing');
+	kill TERM => $server;
+	waitpid $server, 0;
+	reconfigure(message_sender_url => $sink->url . '/sender/api/v1');
+	all_is_well(1);
+};
+
 subtest 'the message sender cannot be reached' => sub {
+	$sink->forget;
+	# Addresses are to be had as before.
+	reconfigure(message_sender_url => 'http://127.0.0.1:1/sender/api/v1');
+	my $before = said_out(my $why = qr/status=0 error="Could\S* connect/);
+	fire($stack, $schedule);
+	# Every process tries and waits, tries and waits, more often than a delivery has tries.
+	poll_until { said_out($why) >= $before + 20 } 'the log says that nobody is there, again and again';
+	is($stack->value('SELECT count(*) FROM delivery_queue WHERE tries = 0'), scalar @mothers, 'all wait, and have used up no try');
+	reconfigure(message_sender_url => $sink->url . '/sender/api/v1');
+	all_is_well(1);
+	# The same with both of them gone.
 	$sink->forget;
 	$sink->close_down;
 	fire($stack, $schedule);
-	poll_until { $stack->log_text('sbm-senderd') =~ /message_sender|outbound|sender.*(?:out|pause|unreach)/i } 'the log says so';
+	poll_until { $stack->log_text('sbm-senderd') =~ /msg="service is out; calls pause" service="identity store"/ } 'both are gone';
 	$sink->open;
 	all_is_well(1);
 };
@@ -98,14 +167,16 @@ sub waits_idly {
 }
 
 subtest 'the database is stopped in the middle of a run, and started again' => sub {
-	for my $how ('fast', 'killed') {
+	for my $how ('fast', 'at once', 'killed') {
 		$sink->forget;
 		$sink->behave(outbound => { delay => 0.2 });
 		fire($stack, $schedule);
 		poll_until { $sink->count('outbound') >= 5 } 'a run is under way';
 		my $postgres = $stack->pid('postgres');
-		kill $how eq 'fast' ? 'INT' : 'QUIT', $postgres;
-		poll_until { !$stack->alive($postgres) } "the database is down ($how)";
+		my $down = time;
+		my @all = $how eq 'killed' ? ($postgres, $stack->children($postgres)) : $postgres;
+		kill $how eq 'fast' ? 'INT' : $how eq 'at once' ? 'QUIT' : 'KILL', @all;
+		poll_until { !grep { $stack->alive($_) } @all } "the database is down ($how)";
 		my $answer = $stack->post('/api/v1/subscriptions/request', hook($set, $schedule));
 		is($answer->{status}, 503, 'a registration is told to come again');
 		ok(length($answer->{json}{detail} // ''), 'in words') and note($answer->{json}{detail});
@@ -118,9 +189,10 @@ subtest 'the database is stopped in the middle of a run, and started again' => s
 		$sink->behave;
 		$stack->up;
 		poll_until { $stack->get('/api/health/')->{status} == 200 } 'healthy again';
+		$down = time - $down;
 		is($stack->post('/api/v1/subscriptions/request', hook($set, make_schedule($stack)))->{status}, 201, 'registrations are taken');
 		settled($stack, 60);
-		# What was in flight when the write-back failed may come twice, always with the same key.
+		# Nobody who had results died: they are written down late. Only when that is after the lease may they come twice.
 		my (%keys, %got);
 		for my $call ($sink->accepted('outbound')) {
 			my $identity = json_of($call->{body})->{to_identity};
@@ -129,7 +201,9 @@ subtest 'the database is stopped in the middle of a run, and started again' => s
 		}
 		is(scalar(grep { !$got{$_} } @mothers), 0, 'nobody was left out');
 		is_deeply([grep { keys %{ $keys{$_} } != 1 } @mothers], [], 'a repeat has the key of the first');
-		note("stopped ($how): " . scalar(grep { ($got{$_} // 0) > 1 } @mothers) . ' of ' . @mothers . ' came twice');
+		my $twice = grep { ($got{$_} // 0) > 1 } @mothers;
+		note(sprintf '%s, away for %.1f s: %d of %d came twice', $how, $down, $twice, scalar @mothers);
+		is($twice, 0, 'none came twice') if $down < 18;
 		is($stack->value('SELECT count(*) FROM failed_task'), 0, 'no failed task');
 		is($stack->value("SELECT count(DISTINCT next_sequence_number) FROM subscription WHERE identity IN ('" . join("','", @mothers) . "')"), 1, 'all are at the same message');
 	}
