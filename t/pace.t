@@ -45,6 +45,26 @@ sub sent_once {
 	is_deeply([map { $count{$_} // 0 } @who], [(1) x @who], 'each got one message, none two');
 }
 
+subtest 'as many calls at once as may be' => sub {
+	my @mothers = map { subscribe($stack, $plain, $schedule) } 1 .. 70;
+	for my $service (qw(identity outbound)) {
+		$sink->forget;
+		$sink->behave($service => { delay => 0.5 });
+		fire($stack, $schedule);
+		settled($stack, 30);
+		my @at = sort { $a <=> $b } map { $_->{at} } $sink->requests($service);
+		is(scalar @at, 70, "$service: one call each");
+		# Whose answer has not gone out yet when the next call comes.
+		my $most = most_within(0.49, @at);
+		cmp_ok($most, '<=', 3 * 8, "at most $most at once by three processes");
+		cmp_ok($most, '>', 1, 'and not one after the other');
+		$sink->behave;
+	}
+	sent_once(@mothers);
+	$sink->forget;
+	$stack->sql('UPDATE subscription SET active = false');
+};
+
 subtest 'a rate for all' => sub {
 	my @mothers = map { subscribe($stack, $plain, $schedule) } 1 .. 90;
 	with(sender_rate => 30);

@@ -120,7 +120,19 @@ subtest 'an acceptance that says nothing of use, or too much' => sub {
 		settled($stack);
 		is($sink->count('outbound'), 2, 'taken for what it is: ' . substr($body, 0, 20) . ', ' . length($body) . ' bytes');
 	}
+	$sink->forget;
+	$sink->behave(outbound => { endless => 1 });
+	fire($stack, $schedule);
+	settled($stack);
+	is($sink->count('outbound'), 2, 'taken once, with an answer that never ends');
+	$sink->behave(identity => { endless => 1 });
+	$sink->forget;
+	fire($stack, $schedule);
+	poll_until { $sink->count('identity') >= 8 } 'an address that never ends';
+	is($sink->count('outbound'), 0, 'is none');
 	$sink->behave;
+	settled($stack);
+	is($sink->count('outbound'), 2, 'which is asked for again');
 	is(failed_tasks(), 0, 'no failed task');
 };
 

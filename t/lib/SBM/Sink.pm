@@ -165,6 +165,14 @@ sub serve {
 			}
 			while (my $request = take_request(\$state->{bytes})) {
 				my ($answer, $rule) = answer_to($request, $behaviour, \%used);
+				if ($rule->{endless}) {
+					print $record $JSON->encode({ %$request, status => $answer->{status}, at => time }), "\n";
+					give_endlessly($socket, $answer);
+					$select->remove($socket);
+					delete $in{$socket};
+					close $socket;
+					last;
+				}
 				$request->{status} = $rule->{hang} || $rule->{reset} ? undef : $answer->{status};
 				$request->{answer} = $answer->{body};
 				$request->{at} = time;
@@ -263,6 +271,20 @@ sub addresses {
 sub address_of { my ($identity) = @_; return '+27' . unpack('%32C*', $identity) . '-' . $identity }
 
 sub uuid { return sprintf '%08x-%04x-4%03x-8%03x-%06x%06x', rand 2**32, rand 2**16, rand 2**12, rand 2**12, rand 2**24, rand 2**24 }
+
+# An answer whose body never ends, by a process of its own, until the other side has enough.
+sub give_endlessly {
+	my ($socket, $answer) = @_;
+	local $SIG{CHLD} = 'IGNORE';
+	my $pid = fork // return;
+	return if $pid;
+	$socket->blocking(1);
+	$SIG{PIPE} = sub { require POSIX; POSIX::_exit(0) };
+	syswrite $socket, "HTTP/1.1 $answer->{status} X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+	1 while syswrite $socket, "1000\r\n" . (' ' x 4096) . "\r\n";
+	require POSIX;
+	POSIX::_exit(0);
+}
 
 sub reply {
 	my ($socket, $answer) = @_;
