@@ -26,6 +26,14 @@ subtest 'a schedule' => sub {
 		is($answer->{status}, 400, "$field \"$value\" is refused");
 		is(ref $answer->{json}{$field}, 'ARRAY', 'with an error on the field') or diag($answer->{content});
 	}
+	is($made->{timezone}, 'UTC', 'in UTC unless told otherwise');
+	is($stack->patch($path, { timezone => $_ })->{json}{timezone}, $_, "or in $_") for 'Africa/Johannesburg', 'America/Argentina/Buenos_Aires', 'UTC';
+	for my $zone ('Mars/Phobos', 'africa/johannesburg', 'Africa', 'Africa/', '../zoneinfo/UTC', '/usr/share/zoneinfo/UTC', 'UTC+2', 'tzdata.zi', 'posixrules/x', '.', 'x' x 65) {
+		$answer = $stack->patch($path, { timezone => $zone });
+		is($answer->{status}, 400, "\"$zone\" is no time zone");
+		is(ref $answer->{json}{timezone}, 'ARRAY', 'with an error on the field') or diag($answer->{content});
+	}
+	is($stack->get($path)->{json}{timezone}, 'UTC', 'which stays as it was');
 	is($stack->delete($path)->{status}, 204, 'removed');
 	is($stack->get($path)->{status}, 404, 'gone');
 };
