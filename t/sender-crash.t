@@ -151,7 +151,7 @@ subtest 'two daemons share a run, and one is killed' => sub {
 	fire($stack, $schedule);
 	my @children = $stack->children($second);
 	my $claims = sub { $stack->value("SELECT count(DISTINCT pid) FROM pg_stat_activity WHERE application_name = 'sbm-senderd sender'") };
-	is($claims->(), 4, 'four sender processes are at it');
+	poll_until { $claims->() == 4 } 'four sender processes are at it';
 	my $when = kill_at(0.4, sub { ($second, @children) });
 	waitpid $second, 0;
 	judge($when);

@@ -119,9 +119,12 @@ subtest 'metrics for the inside' => sub {
 
 subtest 'without a daemon' => sub {
 	is($stack->get('/readyz')->{status}, 200, 'ready before');
-	$stack->sql("UPDATE daemon SET seen_at = now() - interval '2 minutes'") if kill 'STOP', $stack->pid('sbm-senderd');
+	# All of it: the dispatcher says by itself that the daemon is there.
+	my @daemon = ($stack->pid('sbm-senderd'), $stack->children('sbm-senderd'));
+	kill 'STOP', @daemon;
+	$stack->sql("UPDATE daemon SET seen_at = now() - interval '2 minutes'");
 	my $answer = $stack->get('/readyz', authorization => undef);
-	kill 'CONT', $stack->pid('sbm-senderd');
+	kill 'CONT', @daemon;
 	is($answer->{status}, 503, 'not ready');
 	is($answer->{json}{detail}, 'No sender daemon was seen within the last minute.', 'and why');
 };
