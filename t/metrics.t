@@ -148,7 +148,8 @@ subtest 'what /metrics tells of it' => sub {
 	poll_until { !grep { $stack->alive($_) } @old } 'new processes ask at once';
 	poll_until { $told->($paused) == 0 } 'its end shows, too';
 	sum_is('message.text.one.sum', 20, 'nothing is lost');
-	poll_until { $calls->('2xx') - $answered == grep { ($_->{status} // 0) =~ /^2/ } $sink->requests('metrics') } 'all that was answered is counted';
+	# What was answered before may have been counted after we looked.
+	poll_until { $calls->('2xx') - $answered >= grep { ($_->{status} // 0) =~ /^2/ } $sink->requests('metrics') } 'all that was answered is counted';
 };
 
 subtest 'processes killed and reloaded' => sub {
