@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,12 +38,13 @@ struct call {
 
 /*
  * What epoll waits for at a descriptor. curl ends its interest after each answer and has it anew at the next call; that
- * of a connection between calls stays with epoll, which spares two system calls for each.
+ * of a connection between calls stays with epoll, which spares two system calls for each. Only of a connection that came
+ * about: curl 7.88 closes others by itself, without on_close, and what has their number next may not be ours.
  */
 struct watch {
 	uint32_t events; /* 0: epoll does not have it */
 	bool wanted;     /* by curl */
-	bool kept;       /* a connection, of whose end on_close tells */
+	bool kept;       /* we opened it, and on_close will tell of its end */
 };
 
 struct fetch {
@@ -100,7 +102,11 @@ watch_set(struct fetch *f, curl_socket_t s, struct watch *w, uint32_t events)
 	if (w->events == events)
 		return 0;
 	w->events = events;
-	return epoll_ctl(f->epoll, op, s, &e);
+	if (epoll_ctl(f->epoll, op, s, &e) == 0)
+		return 0;
+	/* Another one than we knew by that number. */
+	w->kept = false;
+	return op == EPOLL_CTL_MOD && errno == ENOENT ? epoll_ctl(f->epoll, EPOLL_CTL_ADD, s, &e) : -1;
 }
 
 static int
@@ -116,6 +122,8 @@ on_socket(CURL *easy, curl_socket_t s, int what, void *context, void *known)
 		return -1;
 	w->wanted = what != CURL_POLL_REMOVE;
 	if (!w->wanted) {
+		/* Writing is waited for while it connects. */
+		w->kept = w->kept && w->events == EPOLLIN;
 		if (!w->kept)
 			watch_set(f, s, w, 0);
 		return 0;
