@@ -209,6 +209,34 @@ subtest 'the database is stopped in the middle of a run, and started again' => s
 	}
 };
 
+# Two sender processes with some of the same run in hands, of which one comes back much later than the other.
+subtest 'the database is away for longer than a lease' => sub {
+	$sink->forget;
+	$sink->behave(outbound => { delay => 0.3 });
+	my $other = SBM::Stack->start($sink->settings, workers => 2, batch => 10, concurrency => 8, lease => '1s', sweep => '100ms');
+	my $schedule = make_schedule($other);
+	my $set = make_set($other, $schedule, ['One', 'Two']);
+	my @mothers = map { subscribe($other, $set, $schedule) } 1 .. 160;
+	my ($late) = grep { SBM::Stack::slurp("/proc/$_/comm") eq "sender\n" } $other->children('sbm-senderd');
+	fire($other, $schedule);
+	poll_until { $sink->count('outbound') >= 20 } 'a run is under way';
+	my ($postgres, $began) = ($other->pid('postgres'), time);
+	kill INT => $postgres;
+	poll_until { !$other->alive($postgres) && time - $began > 2 } 'the database is away';
+	kill STOP => $late;
+	$sink->behave;
+	$other->up;
+	poll_until { $other->value('SELECT count(*) = 0 FROM delivery_queue WHERE lease_until IS NULL OR lease_until >= now()') eq 't' } 'one process ends all that is its own';
+	cmp_ok($other->value('SELECT count(*) FROM delivery_queue'), '>', 0, 'what the other one has sent is left to it for a while');
+	kill CONT => $late;
+	settled($other, 60);
+	my %count;
+	$count{ json_of($_->{body})->{to_identity} }++ for $sink->accepted('outbound');
+	is_deeply([map { $count{$_} // 0 } @mothers], [(1) x @mothers], 'each got the message once');
+	$other->expect_log(qr/database|connection|could not connect|terminat|server closed/i, qr/\[error\].*upstream/);
+	$other->finish;
+};
+
 $stack->expect_log(qr/database|connection|could not connect|terminat|server closed|message.sender|outbound|identity.store|sender/i, qr/\[error\].*upstream/);
 $stack->finish;
 done_testing;

@@ -147,7 +147,8 @@ ORDER BY c.due_at, c.id
 
 -- What is held is picked once, and put where no further claim comes across it; while everything is held, or when
 -- this is an older copy of the database that we knew, nothing is picked. The number of LIMIT is replaced by the setting batch.
--- A claim of prompt deliveries alone asks for q.prompt before anything else.
+-- A claim of prompt deliveries alone asks for q.prompt before anything else. The lease begins now, not with the
+-- transaction, in which results may have been written before, for as long as locks made them wait.
 -- name: delivery_claim
 WITH picked AS MATERIALIZED (
     SELECT q.subscription_id,
@@ -163,7 +164,7 @@ WITH picked AS MATERIALIZED (
     FROM delivery_queue q
     WHERE (q.due_at, q.id) > ($1::timestamptz, $2::bigint)
         AND q.due_at <= now()
-        AND (q.lease_until IS NULL OR q.lease_until < now())
+        AND (q.lease_until IS NULL OR (q.lease_until < now() AND $6::boolean))
         AND NOT EXISTS (SELECT FROM hold WHERE scope = 'all')
         AND NOT EXISTS (SELECT FROM guard WHERE mark < $5::bigint)
     ORDER BY q.due_at, q.id
@@ -173,7 +174,7 @@ WITH picked AS MATERIALIZED (
 claimed AS (
     UPDATE delivery_queue
     SET attempt = attempt + 1,
-        lease_until = now() + $3::bigint * interval '1 millisecond'
+        lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond'
     WHERE subscription_id = ANY (ARRAY(SELECT subscription_id FROM picked WHERE gate IS NULL))
     RETURNING id, delivery_id, subscription_id, run_id, kind, resend_request_id, request_id, created_at, due_at, tries, attempt
 ),

@@ -209,7 +209,7 @@ static void cursor_move(struct queue_cursor *cursor, const struct db_result *res
 	cursor->id = db_int(result, row, C_QUEUE_ID);
 }
 
-enum db_status queue_claim(struct db *db, const struct queue_stmt *stmt, int64_t lease_ms, int64_t mark, struct queue_cursor *cursor, struct delivery **out, int *count)
+enum db_status queue_claim(struct db *db, const struct queue_stmt *stmt, const struct queue_terms *terms, struct queue_cursor *cursor, struct delivery **out, int *count)
 {
 	int64_t claimed_ms = clock_monotonic_ms();
 	struct db_result *result = NULL;
@@ -219,9 +219,10 @@ enum db_status queue_claim(struct db *db, const struct queue_stmt *stmt, int64_t
 	db_params_init(&params);
 	db_param_text(&params, cursor->due_at);
 	db_param_int(&params, cursor->id);
-	db_param_int(&params, lease_ms);
+	db_param_int(&params, terms->lease_ms);
 	db_param_bool(&params, stmt->with_zones);
-	db_param_int(&params, mark);
+	db_param_int(&params, terms->mark);
+	db_param_bool(&params, terms->takes_over);
 	status = db_exec(db, &stmt->stmt, &params, &result);
 	if (status != DB_OK)
 		return status;

@@ -119,13 +119,19 @@ struct queue_cursor {
 };
 void queue_cursor_reset(struct queue_cursor *);
 
+/* What a claim goes by. */
+struct queue_terms {
+	int64_t lease_ms;
+	int64_t mark; /* from a database that is below it (domain/guard.h) nothing is taken */
+	bool takes_over; /* what others hold whose lease has run out */
+};
 /*
  * Claims deliveries that are due, oldest first, from the cursor on, which moves behind the last one. Puts
  * them (the caller's, delivery_free) into out, which has room for the statement's limit. What is held by a
- * pause is put aside on the way; from a database that is below the given mark (domain/guard.h) nothing is taken; cursor->looked_at below the limit means that the queue's end was reached. In
+ * pause is put aside on the way; cursor->looked_at below the limit means that the queue's end was reached. In
  * a transaction of queue_begin; they are ours once that is committed.
  */
-enum db_status queue_claim(struct db *, const struct queue_stmt *, int64_t lease_ms, int64_t mark, struct queue_cursor *, struct delivery **out, int *count);
+enum db_status queue_claim(struct db *, const struct queue_stmt *, const struct queue_terms *, struct queue_cursor *, struct delivery **out, int *count);
 
 /*
  * Writes results back: those that ended leave the queue for the history, their subscriptions advance, the

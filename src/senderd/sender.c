@@ -32,6 +32,11 @@
 #define QUICK_MS 500
 #define DB_WAIT_MIN_MS 100
 #define DB_WAIT_MAX_MS 2000
+/*
+ * Leases run out while nobody can renew them. When the database is back, each process has this time to write down what
+ * it has sent, or to renew, before others take that over: each comes back at its own time.
+ */
+#define OTHERS_FIRST_MS 10000
 #define TRANSACTION_TRIES 5
 #define STATEMENT_TIMEOUT_MS 60000
 #define LOCK_TIMEOUT_MS 30000
@@ -349,10 +354,18 @@ static enum db_status take_rates(struct sender *sender, struct claim *claim)
 	return status == DB_OK ? take_rate(sender, claim) : status;
 }
 
+/* True when the database was away for so long that leases may have run out. */
+static bool is_long_out(const struct sender *sender, int64_t now)
+{
+	return sender->db_wait_ms && now - sender->db_failed_ms >= sender->config.lease_ms / 3;
+}
+
 static enum db_status claim_by(struct sender *sender, const struct queue_stmt *stmt, struct queue_cursor *cursor, struct claim *claim)
 {
+	int64_t now = clock_monotonic_ms();
+	const struct queue_terms terms = {sender->config.lease_ms, watch_mark(), now >= sender->take_over_ms && !is_long_out(sender, now)};
 	int count = 0;
-	enum db_status status = queue_claim(sender->db, stmt, sender->config.lease_ms, watch_mark(), cursor, claim->deliveries + claim->count, &count);
+	enum db_status status = queue_claim(sender->db, stmt, &terms, cursor, claim->deliveries + claim->count, &count);
 
 	claim->count += count;
 	return status;
@@ -587,10 +600,23 @@ static enum db_status write_halves(struct sender *sender, struct delivery **done
 
 static void database_failed(struct sender *sender)
 {
+	int64_t now = clock_monotonic_ms();
+
+	if (!sender->db_wait_ms)
+		sender->db_failed_ms = now;
 	sender->db_wait_ms = sender->db_wait_ms ? sender->db_wait_ms * 2 : DB_WAIT_MIN_MS;
 	if (sender->db_wait_ms > DB_WAIT_MAX_MS)
 		sender->db_wait_ms = DB_WAIT_MAX_MS;
-	sender->db_again_ms = clock_monotonic_ms() + sender->db_wait_ms;
+	sender->db_again_ms = now + sender->db_wait_ms;
+}
+
+static void database_works(struct sender *sender)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (is_long_out(sender, now))
+		sender->take_over_ms = now + OTHERS_FIRST_MS;
+	sender->db_wait_ms = 0;
 }
 
 /* What a result that is written down counts as: of enum counter, COUNTER_MAX for nothing. */
@@ -710,7 +736,7 @@ static void exchange(struct sender *sender, bool with_claim)
 		database_failed(sender);
 		return;
 	}
-	sender->db_wait_ms = 0;
+	database_works(sender);
 	drop_done(sender, count);
 	if (with_claim)
 		take_claim(sender, &new);
@@ -754,6 +780,7 @@ static void refresh(struct sender *sender, int64_t now)
 static void renew(struct sender *sender, int64_t now)
 {
 	struct delivery **all = calloc((size_t)held(sender) + 1, sizeof *all);
+	enum db_status status = DB_OK;
 	int count = 0;
 
 	SBM_ASSERT(all);
@@ -763,13 +790,16 @@ static void renew(struct sender *sender, int64_t now)
 		TAILQ_FOREACH(way, &sender->lists[state], link)
 			all[count++] = way->delivery;
 	}
-	if (count == 0 || queue_renew(sender->db, all, count, sender->config.lease_ms) == DB_OK)
+	if (count > 0)
+		status = queue_renew(sender->db, all, count, sender->config.lease_ms);
+	if (status == DB_OK)
 		sender->renewed_ms = now;
 	else
 		database_failed(sender);
+	/* The first thing when the database is back. */
+	sender->renew_at_ms = status == DB_UNAVAILABLE ? sender->db_again_ms : now + sender->config.lease_ms / 3;
 	if (count > 0)
 		boundary_pass(BOUNDARY_SENDER_RENEWED);
-	sender->renew_at_ms = now + sender->config.lease_ms / 3;
 	free(all);
 }
 
