@@ -230,6 +230,25 @@ subtest 'the clock goes back between a registration and its firing' => sub {
 	is(scalar(to($mother)), 1, 'she is sent to all the same');
 };
 
+subtest 'a result that the database does not take is kept, and its message not sent again' => sub {
+	my ($schedule, $set, @mothers) = group(10);
+	my $bad = (subscription($stack, $mothers[3]))[0]{id};
+	$sink->forget;
+	$stack->sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION \$\$not this one\$\$; END';
+		CREATE TRIGGER refuse BEFORE INSERT ON delivery FOR EACH ROW WHEN (NEW.subscription_id = '$bad') EXECUTE FUNCTION refuse()");
+	fire($stack, $schedule);
+	poll_until { ($stack->value('SELECT string_agg(subscription_id::text, $$ $$) FROM delivery_queue') // '') eq $bad } 'all others end';
+	my $lease = $stack->value("SELECT coalesce(lease_until, now()) + interval '4 s' FROM delivery_queue");
+	poll_until { $stack->value("SELECT now() > '$lease'") eq 't' } 'two leases later';
+	is(scalar to($mothers[3]), 1, 'it was sent once');
+	$stack->sql('DROP FUNCTION refuse CASCADE');
+	settled($stack, 30);
+	is(scalar to($mothers[3]), 1, 'and no more when the database takes it');
+	is(scalar $sink->accepted('outbound'), 10, 'as all were');
+	is(failed_tasks(), 0, 'no failed task');
+	is((subscription($stack, $mothers[3]))[0]{next_sequence_number}, 2, 'it moves on');
+};
+
 subtest 'an identity store that takes its time' => sub {
 	reconfigure(call_timeout => '10s');
 	my ($schedule, $set, @mothers) = group(5);
@@ -316,6 +335,6 @@ subtest 'faults in passing, by the thousand' => sub {
 	}
 };
 
-$stack->expect_log(qr/could not write/);
+$stack->expect_log(qr/could not write/, qr/could not (?:be )?record|not this one/);
 $stack->finish;
 done_testing;

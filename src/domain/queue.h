@@ -104,6 +104,7 @@ struct delivery {
 	int64_t delay_ms;  /* of RETRY */
 	bool charged;      /* of RETRY */
 	char *gate;        /* owned; of GATED */
+	bool unwritten; /* the database refused its result */
 	bool stale; /* its result was dropped: somebody else had claimed it meanwhile; of ends only */
 	bool taken_out, ends; /* marks of the write-back */
 };

@@ -557,17 +557,15 @@ static enum db_status transact_again(struct sender *sender, struct delivery *con
 
 	for (int tries = 0; tries < TRANSACTION_TRIES; tries++) {
 		status = transact(sender, done, count, new);
-		if (status == DB_OK || is_passing(status))
+		if (status != DB_RETRY)
 			break;
 	}
 	return status;
 }
 
-/* A result that the database refuses for what it holds ends without it, so that it is not sent again and again. */
+/* A result that the database refuses for what it holds ends without it, so that it does not come up again and again. */
 static enum db_status write_bare(struct sender *sender, struct delivery *d)
 {
-	enum db_status status;
-
 	log_err("could not record the result of a delivery; it ends as failed", log_str("delivery", d->id), log_str("sqlstate", db_sqlstate(sender->db)));
 	free(d->to_addr);
 	free(d->outbound_id);
@@ -575,10 +573,20 @@ static enum db_status write_bare(struct sender *sender, struct delivery *d)
 	d->outbound_id = NULL;
 	d->outcome = DELIVERY_FAILED;
 	delivery_set_reason(d, "The result could not be recorded");
-	status = transact_again(sender, &d, 1, NULL);
-	if (status != DB_OK && !is_passing(status))
-		log_err("could not end a delivery", log_str("delivery", d->id), log_str("sqlstate", db_sqlstate(sender->db)));
-	return status;
+	return transact_again(sender, &d, 1, NULL);
+}
+
+static bool is_of_values(enum db_status status)
+{
+	return status == DB_BAD_VALUE || status == DB_FOREIGN_KEY || status == DB_UNIQUE;
+}
+
+static enum db_status write_one(struct sender *sender, struct delivery *d, enum db_status refused)
+{
+	enum db_status status = is_of_values(refused) ? write_bare(sender, d) : refused;
+
+	d->unwritten = status != DB_OK;
+	return is_passing(status) ? status : DB_OK;
 }
 
 /* Writes back what can be written, halving what is refused: one bad result must not hold up the others. */
@@ -588,10 +596,8 @@ static enum db_status write_halves(struct sender *sender, struct delivery **done
 
 	if (status == DB_OK || is_passing(status))
 		return status;
-	if (count == 1) {
-		status = write_bare(sender, done[0]);
-		return is_passing(status) ? status : DB_OK;
-	}
+	if (count == 1)
+		return write_one(sender, done[0], status);
 	status = write_halves(sender, done, count / 2);
 	if (status != DB_OK)
 		return status;
@@ -642,23 +648,44 @@ static size_t counter_of(const struct way *way)
 	}
 }
 
+static void drop(struct sender *sender, struct way *way)
+{
+	if (!way->delivery->stale)
+		counter_add(counter_of(way), 1);
+	TAILQ_REMOVE(&sender->lists[WAY_DONE], way, link);
+	sender->counts[WAY_DONE]--;
+	way_free(way);
+}
+
 /* The first ones; what is there besides was done while they were written. */
 static void drop_done(struct sender *sender, int count)
 {
-	int64_t sent = 0;
+	int64_t sent = 0, kept = 0;
 
 	for (int i = 0; i < count; i++) {
 		struct way *way = TAILQ_FIRST(&sender->lists[WAY_DONE]);
 
+		if (way->delivery->unwritten) {
+			sender_move(way, WAY_KEPT);
+			kept++;
+			continue;
+		}
 		sent += way->delivery->outcome == DELIVERY_SENT;
-		if (!way->delivery->stale)
-			counter_add(counter_of(way), 1);
-		TAILQ_REMOVE(&sender->lists[WAY_DONE], way, link);
-		sender->counts[WAY_DONE]--;
-		way_free(way);
+		drop(sender, way);
 	}
+	if (kept > 0)
+		log_err("could not record results; they are kept, and their deliveries not sent again meanwhile", log_int("deliveries", kept));
 	sender->oldest_done_ms = sender->exchange_ms;
 	watch_count(sent);
+}
+
+/* The database may take now what it refused. */
+static void try_kept_again(struct sender *sender)
+{
+	struct way *way;
+
+	while ((way = TAILQ_FIRST(&sender->lists[WAY_KEPT])))
+		sender_move(way, WAY_DONE);
 }
 
 static struct delivery **collect_done(struct sender *sender, int *count, bool *released)
@@ -671,6 +698,7 @@ static struct delivery **collect_done(struct sender *sender, int *count, bool *r
 	*released = false;
 	TAILQ_FOREACH(way, &sender->lists[WAY_DONE], link) {
 		way_settle(way);
+		way->delivery->unwritten = false;
 		done[(*count)++] = way->delivery;
 		if (way->delivery->outcome == DELIVERY_RELEASE || way->delivery->outcome == DELIVERY_RETRY)
 			*released = true;
@@ -684,7 +712,7 @@ static void count_errored(const struct sender *sender, struct delivery *const *d
 	int64_t errored = 0;
 
 	for (int i = 0; i < count; i++)
-		errored += done[i]->outcome == DELIVERY_FAILED || done[i]->outcome == DELIVERY_NO_RECIPIENT;
+		errored += !done[i]->unwritten && (done[i]->outcome == DELIVERY_FAILED || done[i]->outcome == DELIVERY_NO_RECIPIENT);
 	if (errored && sender->config.counts_metrics)
 		tally_add("subscriptions.send_next_message_errored.sum", errored);
 }
@@ -863,8 +891,10 @@ static void tend_timers(struct sender *sender, int64_t now)
 		sender->next_due_ms = INT64_MAX;
 		sender->hungry = true;
 	}
-	if (now >= sender->renew_at_ms)
+	if (now >= sender->renew_at_ms) {
 		renew(sender, now);
+		try_kept_again(sender);
+	}
 	way_release_stale(sender, now);
 }
 
@@ -901,7 +931,7 @@ static int drain(struct sender *sender)
 {
 	int64_t deadline = clock_monotonic_ms() + sender->config.drain_ms;
 
-	while (held(sender)) {
+	while (held(sender) > sender->counts[WAY_KEPT]) {
 		int64_t now = clock_monotonic_ms();
 
 		if (now >= deadline)
@@ -921,6 +951,7 @@ static int drain(struct sender *sender)
 		way->delivery->outcome = DELIVERY_RELEASE;
 		sender_move(way, WAY_DONE);
 	}
+	try_kept_again(sender);
 	if (held(sender))
 		exchange(sender, false);
 	if (held(sender))

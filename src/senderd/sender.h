@@ -30,6 +30,7 @@ struct way {
 		WAY_CALLING, /* a call is under way */
 		WAY_LOGGED,  /* in the lines that wait for the log: adapter's flush */
 		WAY_DONE,    /* its delivery has an outcome, but for what `unsure` leaves open */
+		WAY_KEPT,    /* the same, which the database refuses: to be written again later, and sent by nobody meanwhile */
 		WAY_STATE_MAX
 	} state;
 	char *payload;
