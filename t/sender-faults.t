@@ -269,6 +269,29 @@ subtest 'an identity store that takes its time' => sub {
 	is(json_of((to($mothers[2]))[0]{body})->{content}, "News\nEdited", 'with what stands before it then');
 };
 
+subtest 'an identity store that does not answer while the message sender is out' => sub {
+	reconfigure(concurrency => 4, call_timeout => '3s');
+	my ($schedule, $set, @mothers) = group(100);
+	$sink->forget;
+	$sink->behave(outbound => { status => 503 });
+	my $outages = sub { return scalar(() = $stack->log_text('sbm-senderd') =~ /service is out.*message sender/g) };
+	my $seen = $outages->();
+	fire($stack, $schedule);
+	poll_until { $outages->() >= $seen + 8 } 'one is out';
+	$sink->behave(outbound => { status => 503 }, identity => { hang => 1 });
+	my $asked = $sink->count('identity');
+	poll_until { $sink->count('identity') >= $asked + 2 } 'both processes wait for an address for the next probe';
+	my $claims = sub { return $stack->value('SELECT sum(attempt) FROM delivery_queue') };
+	my ($before, $began) = ($claims->(), time);
+	poll_until { time - $began > 1 } 'for a while';
+	cmp_ok($claims->() - $before, '<', 20, 'and claim nothing else meanwhile');
+	$sink->behave;
+	reconfigure(concurrency => 64, call_timeout => '1s');
+	settled($stack, 30);
+	is(scalar $sink->accepted('outbound'), 100, 'all are sent');
+	is(failed_tasks(), 0, 'no failed task');
+};
+
 subtest 'a schedule that is made while no daemon runs' => sub {
 	my $daemon = $stack->pid('sbm-senderd');
 	kill TERM => $daemon;

@@ -483,9 +483,15 @@ static bool may_claim(const struct sender *sender, int64_t now, int64_t room)
 		&& held(sender) - sender->counts[WAY_DONE] < room;
 }
 
+/* A probe of the message sender needs an address first; while one is looked up, no other delivery is of use. */
+static bool has_probe_in_hand(const struct sender *sender)
+{
+	return way_is_probing(sender) && sender->calls[SERVICE_IDENTITY] > 0;
+}
+
 static bool wants_claim(const struct sender *sender, int64_t now)
 {
-	return sender->hungry && sender->counts[WAY_WAITING] < low_water(sender, now)
+	return sender->hungry && !has_probe_in_hand(sender) && sender->counts[WAY_WAITING] < low_water(sender, now)
 		&& may_claim(sender, now, sender->config.batch + 2 * sender->config.concurrency);
 }
 
