@@ -107,6 +107,18 @@ subtest 'a rate for a channel' => sub {
 	$stack->sql('UPDATE subscription SET active = false');
 };
 
+subtest 'rates, after the clock of the database was set back' => sub {
+	with(sender_rate => 1000, sender_rate_channels => 'WHATSAPP=20');
+	$sink->forget;
+	my @by_whatsapp = map { subscribe($stack, $whatsapp, $schedule) } 1 .. 30;
+	my @mothers = map { subscribe($stack, $plain, $schedule) } 1 .. 10;
+	$stack->sql("INSERT INTO sender_rate (lane) VALUES (''), ('WHATSAPP') ON CONFLICT DO NOTHING; UPDATE sender_rate SET next_at = now() + interval '1 hour', fed_at = now() + interval '1 hour'");
+	fire($stack, $schedule);
+	settled($stack, 30);
+	sent_once(@by_whatsapp, @mothers);
+	$stack->sql('UPDATE subscription SET active = false');
+};
+
 # Moves the clock to a time of day (UTC) on the so-manieth day from today.
 my $midnight = int(time / 86400) * 86400;
 sub go_to { my ($day, $hour, $minute) = @_; $stack->move_clock($midnight + $day * 86400 + $hour * 3600 + $minute * 60 - int time) }

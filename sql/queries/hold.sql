@@ -55,22 +55,25 @@ SET due_at = q.gated_due_at,
 FROM free f
 WHERE q.id = f.id
 
--- One daemon in a while lets go on what waits for a lane.
+-- One daemon in a while lets go on what waits for a lane; a time to come is none that counts, as in rate_look.
 -- name: rate_feed
 UPDATE sender_rate
 SET fed_at = now()
 WHERE lane = $1
-    AND fed_at < now() - $2::bigint * interval '1 millisecond'
+    AND (fed_at < now() - $2::bigint * interval '1 millisecond' OR fed_at > now() + interval '10 seconds')
 
 -- name: rate_lane
 INSERT INTO sender_rate (lane)
 VALUES ($1)
 ON CONFLICT (lane) DO NOTHING
 
--- In how many microseconds the next message of a lane may go; what is past is lost. The lane is ours until the
--- end of the transaction.
+-- In how many microseconds the next message of a lane may go; what is past is lost. Times are never given out so far
+-- ahead: then somebody set the database's clock back. The lane is ours until the end of the transaction.
 -- name: rate_look
-SELECT greatest(0, extract(epoch FROM next_at - clock_timestamp()) * 1000000)::bigint
+SELECT CASE
+    WHEN next_at > clock_timestamp() + interval '10 seconds' THEN 0
+    ELSE greatest(0, extract(epoch FROM next_at - clock_timestamp()) * 1000000)
+    END::bigint
 FROM sender_rate
 WHERE lane = $1
 FOR NO KEY UPDATE
