@@ -101,6 +101,10 @@ subtest 'the identity store is down for an hour' => sub {
 	} 'whose look-up fails again and again while others pass';
 	$sink->close_down;
 	poll_until { $stack->value('SELECT count(*) FROM delivery_queue WHERE tries = 0') == 0 } 'what was under way ends, and then nobody is there';
+	# Only the unlucky one is left to call for, and what is said from now on is said after its tries were written down.
+	my $said = sub { return scalar(() = $stack->log_text('sbm-senderd') =~ /msg="service is out; calls pause" service="identity store"/g) };
+	my $before = $said->();
+	poll_until { $said->() > $before } 'the daemon knows that it is out';
 	my ($tries) = $stack->value('SELECT tries FROM delivery_queue');
 	my $sent = $sink->accepted('outbound');
 	my $asked = $sink->count('identity');
