@@ -3,8 +3,10 @@ src_sbm_senderd_SOURCES = \
 	src/senderd/addresses.c src/senderd/addresses.h \
 	src/senderd/audio.c src/senderd/audio.h \
 	src/senderd/calls.c src/senderd/calls.h \
+	src/senderd/claim.c src/senderd/claim.h \
 	src/senderd/dispatcher.c src/senderd/dispatcher.h \
 	src/senderd/evidence.c src/senderd/evidence.h \
+	src/senderd/exchange.c src/senderd/exchange.h \
 	src/senderd/jobs.c src/senderd/jobs.h \
 	src/senderd/keeper.c src/senderd/keeper.h \
 	src/senderd/main.c \
@@ -17,5 +19,5 @@ src_sbm_senderd_SOURCES = \
 	src/senderd/tally.c src/senderd/tally.h \
 	src/senderd/wake.c src/senderd/wake.h \
 	src/senderd/watch.c src/senderd/watch.h \
-	src/senderd/way.c
+	src/senderd/way.c src/senderd/way.h
 src_sbm_senderd_LDADD = $(DOMAIN_LIBS) $(EXT_LIBS)

@@ -1,4 +1,4 @@
-#include "senderd/sender.h"
+#include "senderd/way.h"
 
 #include "base/assert.h"
 #include "base/boundary.h"
@@ -9,6 +9,7 @@
 #include "senderd/addresses.h"
 #include "senderd/calls.h"
 #include "senderd/outlog.h"
+#include "senderd/sender.h"
 #include "senderd/tally.h"
 
 #include <stdio.h>
@@ -29,6 +30,48 @@ static const enum calls_service service_calls[SERVICE_MAX] = {
 	[SERVICE_IDENTITY] = CALLS_IDENTITY,
 	[SERVICE_OUTBOUND] = CALLS_OUTBOUND,
 };
+
+void way_move(struct way *way, enum way_state state)
+{
+	struct sender *sender = way->sender;
+
+	TAILQ_REMOVE(&sender->lists[way->state], way, link);
+	sender->counts[way->state]--;
+	if (state == WAY_DONE && !sender->counts[WAY_DONE])
+		sender->oldest_done_ms = clock_monotonic_ms();
+	way->state = state;
+	if (state == WAY_READY && way->prompt)
+		TAILQ_INSERT_HEAD(&sender->lists[state], way, link);
+	else
+		TAILQ_INSERT_TAIL(&sender->lists[state], way, link);
+	sender->counts[state]++;
+}
+
+void way_add(struct sender *sender, struct delivery *delivery, int64_t slot_ms, bool prompt)
+{
+	struct way *way = calloc(1, sizeof *way);
+
+	SBM_ASSERT(way);
+	way->sender = sender;
+	way->delivery = delivery;
+	way->slot_ms = slot_ms;
+	way->state = WAY_WAITING;
+	way->prompt = prompt;
+	if (prompt)
+		TAILQ_INSERT_HEAD(&sender->lists[WAY_WAITING], way, link);
+	else
+		TAILQ_INSERT_TAIL(&sender->lists[WAY_WAITING], way, link);
+	sender->counts[WAY_WAITING]++;
+}
+
+int64_t way_count(const struct sender *sender)
+{
+	int64_t n = 0;
+
+	for (enum way_state state = 0; state < WAY_STATE_MAX; state++)
+		n += sender->counts[state];
+	return n;
+}
 
 /* Reasons may tell what another service answered, which may name people: they stay in the database. */
 static void say_ended(const struct delivery *d)
@@ -56,7 +99,7 @@ static void end(struct way *way, enum delivery_outcome outcome, const char *reas
 		delivery_set_reason(way->delivery, reason);
 	if (log_is_on(LOG_LEVEL_DEBUG))
 		say_ended(way->delivery);
-	sender_move(way, WAY_DONE);
+	way_move(way, WAY_DONE);
 }
 
 /* why: of enum counter. */
@@ -193,7 +236,7 @@ static void make_payload(struct way *way)
 	} else {
 		way->payload = strdup(buf_text(&body));
 		SBM_ASSERT(way->payload);
-		sender_move(way, WAY_READY);
+		way_move(way, WAY_READY);
 	}
 	buf_fini(&body);
 }
@@ -258,7 +301,7 @@ static int start(struct way *way, const struct fetch_call *call, void (*done)(vo
 	if (fetch_start(sender->fetch, call, done, way))
 		return -1;
 	sender->calls[way->service]++;
-	sender_move(way, WAY_CALLING);
+	way_move(way, WAY_CALLING);
 	return 0;
 }
 
@@ -381,7 +424,7 @@ static bool send_ready(struct way *way)
 	if (sender->outlog) {
 		way->service = SERVICE_OUTBOUND;
 		outlog_put(sender->outlog, way->delivery->id, clock_now(), way->payload);
-		sender_move(way, WAY_LOGGED);
+		way_move(way, WAY_LOGGED);
 	} else {
 		post(way);
 	}
