@@ -249,6 +249,22 @@ subtest 'a result that the database does not take is kept, and its message not s
 	is((subscription($stack, $mothers[3]))[0]{next_sequence_number}, 2, 'it moves on');
 };
 
+subtest 'a run whose deliveries the database does not take holds up no other' => sub {
+	my ($bad_schedule, $bad_set, @unlucky) = group(3);
+	my ($schedule, $set, @mothers) = group(3);
+	$sink->forget;
+	my $one = (subscription($stack, $unlucky[1]))[0]{id};
+	$stack->sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION \$\$not this one\$\$; END';
+		CREATE TRIGGER refuse BEFORE INSERT ON delivery_queue FOR EACH ROW WHEN (NEW.subscription_id = '$one') EXECUTE FUNCTION refuse()");
+	fire($stack, $bad_schedule);
+	fire($stack, $schedule);
+	poll_until { $sink->accepted('outbound') == 3 } 'the run behind it goes out';
+	is($stack->value("SELECT queued FROM run WHERE schedule_id = $bad_schedule"), 0, 'nothing of the other could be queued');
+	$stack->sql('DROP FUNCTION refuse CASCADE');
+	settled($stack, 30);
+	is(scalar $sink->accepted('outbound'), 6, 'it goes out when the database takes it');
+};
+
 subtest 'an identity store that takes its time' => sub {
 	reconfigure(call_timeout => '10s');
 	my ($schedule, $set, @mothers) = group(5);

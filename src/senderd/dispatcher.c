@@ -202,11 +202,17 @@ static void fan_out(struct dispatcher *d)
 		return;
 	for (int i = 0; i < db_rows(result) && !proc_stopping(); i++) {
 		struct run_progress progress = {0};
+		enum db_status status;
 
 		if (db_bool(result, i, 1) && holds_surge(d, db_int(result, i, 0)))
 			continue;
-		if (failed(d, fan_out_chunk(d, db_int(result, i, 0), &progress)))
+		status = fan_out_chunk(d, db_int(result, i, 0), &progress);
+		if (failed(d, status)) {
+			/* What is wrong with one run is not wrong with the others. */
+			if (status != DB_UNAVAILABLE)
+				continue;
 			break;
+		}
 		counter_add(COUNTER_QUEUED, (uint64_t)progress.queued);
 		if (progress.queued > 0)
 			wake_senders();
