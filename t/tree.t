@@ -24,7 +24,7 @@ SKIP: {
 	skip 'mandoc is not installed', 1 unless $mandoc;
 	subtest 'manuals are clean' => sub {
 		my @pages = sort glob "$source/man/*.[1-9]";
-		is_deeply([grep { my $page = $_; !grep { m{/\Q$page\E$} } @pages } qw(sbm.7 sbm-backup.7 sbm-api.8 sbm-senderd.8 sbmctl.8 sbm.conf.5 sbm-content.5 sbm-http.7 sbm-takeover.7)], [], 'all are there');
+		is_deeply([grep { my $page = $_; !grep { m{/\Q$page\E$} } @pages } qw(sbm.7 sbm-backup.7 sbm-api.8 sbm-senderd.8 sbmctl.8 sbm.conf.5 sbm-content.5 sbm-http.7 sbm-metrics.7 sbm-takeover.7)], [], 'all are there');
 		for my $page (@pages) {
 			my $output = join '', grep { !/referenced manual not found|outdated mandoc.db/ } `mandoc -T lint -W style '$page' 2>&1`;
 			is($output, '', $page =~ s{.*/}{}r);
