@@ -140,11 +140,6 @@ const char *tally_key(int i)
 	return atomic_load_explicit(&tally->slots[i].state, memory_order_acquire) == SLOT_READY ? tally->slots[i].key : NULL;
 }
 
-int64_t tally_counted(int i)
-{
-	return atomic_load(&tally->slots[i].counted);
-}
-
 static bool is_pending(struct slot *slot)
 {
 	return atomic_load_explicit(&slot->state, memory_order_acquire) == SLOT_READY && atomic_load(&slot->counted) != atomic_load(&slot->accepted);

@@ -27,7 +27,6 @@ int64_t tally_lost(void);
 /* For the readers of sums: key 0 .. tally_keys() - 1, and NULL where there is none (any more to come). */
 int tally_keys(void);
 const char *tally_key(int i);
-int64_t tally_counted(int i);
 
 /* One post of one key. */
 struct tally_post {
