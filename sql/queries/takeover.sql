@@ -258,7 +258,7 @@ FROM (
 -- ---- whether it may be done, and what was done
 
 -- name: takeover_state
-SELECT original, passes, data_of
+SELECT original, passes
 FROM takeover
 
 -- What an empty store does not have.
