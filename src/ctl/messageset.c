@@ -31,21 +31,13 @@ int ctl_messageset(struct ctl *ctl, const char *text, int64_t *id)
 	return *id ? 0 : -1;
 }
 
-void ctl_param_messageset(struct db_params *params, int64_t id)
-{
-	if (id)
-		db_param_int(params, id);
-	else
-		db_param_null(params);
-}
-
 int ctl_active(struct ctl *ctl, int64_t messageset_id, int64_t *count)
 {
 	struct db_params params;
 	struct db_result *result;
 
 	db_params_init(&params);
-	ctl_param_messageset(&params, messageset_id);
+	db_param_id(&params, messageset_id);
 	if (db_query(ctl->db, DB_Q_REPAIR_ACTIVE, &params, &result) != DB_OK) {
 		ctl_db_failed(ctl, "count the subscriptions");
 		return -1;

@@ -3,14 +3,10 @@
 
 #include "ctl/ctl.h"
 
-struct db_params;
-
 /* Of the commands that go over many subscriptions. */
 
 /* The id of the message set that a text names: by its id, or its short name. NULL gives 0. 0, or -1 after it said that there is none. */
 int ctl_messageset(struct ctl *, const char *text, int64_t *id);
-/* Puts it where a statement takes NULL for all sets. */
-void ctl_param_messageset(struct db_params *, int64_t id);
 /* How many subscriptions are active and not completed, of a set or (0) of all. 0, or -1 after it said why it is not known. */
 int ctl_active(struct ctl *, int64_t messageset_id, int64_t *count);
 

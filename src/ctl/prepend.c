@@ -150,7 +150,7 @@ static enum db_status query(struct prepend *p, enum db_query statement, struct d
 	db_param_text(&params, p->audio ? "audio" : "text");
 	if (statement == DB_Q_REPAIR_PREPEND_CHUNK) {
 		db_param_text(&params, p->last);
-		ctl_param_messageset(&params, p->messageset_id);
+		db_param_id(&params, p->messageset_id);
 	} else {
 		db_param_text(&params, buf_text(&p->open));
 	}

@@ -37,7 +37,7 @@ static enum db_status reset_step(struct db *db, void *data)
 
 	db_params_init(&params);
 	db_param_int(&params, r->process_status);
-	ctl_param_messageset(&params, r->messageset_id);
+	db_param_id(&params, r->messageset_id);
 	db_param_text(&params, r->last);
 	db_param_time(&params, r->now);
 	status = db_query(db, DB_Q_REPAIR_RESET, &params, &result);
@@ -76,7 +76,7 @@ static enum db_status find_stuck(struct reset *r, struct db_result **result, int
 
 	db_params_init(&params);
 	db_param_int(&params, r->process_status);
-	ctl_param_messageset(&params, r->messageset_id);
+	db_param_id(&params, r->messageset_id);
 	status = db_query(r->ctl->db, DB_Q_REPAIR_STUCK, &params, result);
 	*total = 0;
 	for (int row = 0; status == DB_OK && row < db_rows(*result); row++)

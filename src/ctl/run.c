@@ -52,10 +52,7 @@ int ctl_run_list(struct ctl *ctl, const struct ctl_args *args)
 		return CTL_FAILED;
 	db_params_init(&params);
 	db_param_time(&params, clock_now());
-	if (schedule)
-		db_param_int(&params, id);
-	else
-		db_param_null(&params);
+	db_param_id(&params, id);
 	db_param_bool(&params, ctl_has(args, "unfinished"));
 	db_param_int(&params, limit);
 	if (db_query(ctl->db, DB_Q_RUN_LIST, &params, &result) != DB_OK)

@@ -67,7 +67,7 @@ static enum db_status query(struct tasks *t, enum db_query statement, int64_t li
 	struct db_params params;
 
 	db_params_init(&params);
-	ctl_param_messageset(&params, t->filter.messageset_id);
+	db_param_id(&params, t->filter.messageset_id);
 	db_param_text(&params, t->filter.reason);
 	db_param_text(&params, t->filter.ids);
 	if (limit)

@@ -4,14 +4,6 @@
 
 #include <stdio.h>
 
-static void put_messageset(const struct behind *b, struct db_params *params)
-{
-	if (b->messageset_id)
-		db_param_int(params, b->messageset_id);
-	else
-		db_param_null(params);
-}
-
 /* The firings are worked out from the oldest ready subscription on. */
 static enum db_status prepare(struct behind *b)
 {
@@ -21,7 +13,7 @@ static enum db_status prepare(struct behind *b)
 	enum db_status status;
 
 	db_params_init(&params);
-	put_messageset(b, &params);
+	db_param_id(&params, b->messageset_id);
 	status = db_query(b->db, DB_Q_FIND_BEHIND_OLDEST, &params, &rows);
 	if (status != DB_OK)
 		return status;
@@ -50,7 +42,7 @@ enum db_status behind_next(struct behind *b, struct db_result **chunk)
 
 	db_params_init(&params);
 	db_param_text(&params, b->last);
-	put_messageset(b, &params);
+	db_param_id(&params, b->messageset_id);
 	status = db_query(b->db, DB_Q_FIND_BEHIND_CHUNK, &params, chunk);
 	if (status == DB_OK && db_rows(*chunk) > 0)
 		snprintf(b->last, sizeof b->last, "%s", db_text(*chunk, db_rows(*chunk) - 1, 0));

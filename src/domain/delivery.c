@@ -189,10 +189,7 @@ static void put_tasks(struct db_params *params, const struct failed_task_filter 
 	db_param_int(params, filter->after);
 	db_param_int(params, filter->last);
 	db_param_int(params, limit);
-	if (filter->messageset_id)
-		db_param_int(params, filter->messageset_id);
-	else
-		db_param_null(params);
+	db_param_id(params, filter->messageset_id);
 	db_param_text(params, filter->reason);
 	db_param_text(params, filter->ids);
 }

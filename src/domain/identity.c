@@ -11,14 +11,6 @@
 #define ERASE_ANSWERS 1000
 #define ERASE_STRAYS 10000
 
-static void param_user(struct db_params *params, int64_t user_id)
-{
-	if (user_id)
-		db_param_int(params, user_id);
-	else
-		db_param_null(params);
-}
-
 static enum db_status deactivate(struct db *db, const char *identity, int64_t user_id, int64_t most, int64_t now, struct identity_stop *stop)
 {
 	enum db_status status;
@@ -31,7 +23,7 @@ static enum db_status deactivate(struct db *db, const char *identity, int64_t us
 		before = stop->subscriptions;
 		db_params_init(&params);
 		db_param_text(&params, identity);
-		param_user(&params, user_id);
+		db_param_id(&params, user_id);
 		db_param_time(&params, now);
 		db_param_int(&params, most - stop->deactivated);
 		status = db_query(db, DB_Q_IDENTITY_DEACTIVATE, &params, &result);

@@ -735,6 +735,15 @@ db_param_null(struct db_params *p)
 	db_param_text(p, NULL);
 }
 
+void
+db_param_id(struct db_params *p, int64_t id)
+{
+	if (id != 0)
+		db_param_int(p, id);
+	else
+		db_param_null(p);
+}
+
 /* A struct db_result is libpq's PGresult under our name: no memory of its own. */
 static const PGresult *
 pg(const struct db_result *r)

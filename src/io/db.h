@@ -71,6 +71,7 @@ void db_param_int(struct db_params *, int64_t);
 void db_param_bool(struct db_params *, bool);
 void db_param_time(struct db_params *, int64_t us); /* as timestamptz text */
 void db_param_null(struct db_params *);
+void db_param_id(struct db_params *, int64_t); /* 0 is SQL's NULL */
 
 /*
  * Runs a statement. params may be NULL. *result (if result is not NULL) is set only with DB_OK and is the
