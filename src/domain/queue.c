@@ -274,6 +274,11 @@ static bool is_end(const struct delivery *d)
 	return d->outcome >= DELIVERY_SENT && d->outcome <= DELIVERY_CANCELLED;
 }
 
+static bool is_open(const struct delivery *d)
+{
+	return !is_end(d);
+}
+
 /* It went all the way: its subscription advances. */
 static bool is_sent(const struct delivery *d)
 {
@@ -306,13 +311,16 @@ struct list {
 	int count;
 };
 
-static struct list list_make(struct delivery *const *deliveries, int count)
+/* Of these deliveries; wanted: only those for which it is true, NULL for all. */
+static struct list list_make(struct delivery *const *deliveries, int count, bool (*wanted)(const struct delivery *))
 {
-	struct list list = {calloc((size_t)count + 1, sizeof *list.all), count};
+	struct list list = {.all = calloc((size_t)count + 1, sizeof *list.all)};
 
 	SBM_ASSERT(list.all);
-	memcpy(list.all, deliveries, (size_t)count * sizeof *list.all);
-	qsort(list.all, (size_t)count, sizeof *list.all, by_subscription);
+	for (int i = 0; i < count; i++)
+		if (!wanted || wanted(deliveries[i]))
+			list.all[list.count++] = deliveries[i];
+	qsort(list.all, (size_t)list.count, sizeof *list.all, by_subscription);
 	return list;
 }
 
@@ -543,26 +551,10 @@ static enum db_status put_back(struct db *db, const struct list *list, int *writ
 	return status;
 }
 
-/* Moves those that ended to the front. How many. */
-static int part(struct delivery **deliveries, int count)
-{
-	int ends = 0;
-
-	for (int i = 0; i < count; i++)
-		if (is_end(deliveries[i])) {
-			struct delivery *d = deliveries[i];
-
-			deliveries[i] = deliveries[ends];
-			deliveries[ends++] = d;
-		}
-	return ends;
-}
-
 enum db_status queue_write_back(struct db *db, struct delivery *const *deliveries, int count, int64_t now, int *stale)
 {
-	struct list all = list_make(deliveries, count);
-	int ended = part(all.all, count), written = 0;
-	struct list ends = list_make(all.all, ended), rest = list_make(all.all + ended, count - ended);
+	struct list ends = list_make(deliveries, count, is_end), rest = list_make(deliveries, count, is_open);
+	int written = 0;
 	enum db_status status = write_ends(db, &ends, now);
 
 	if (status == DB_OK)
@@ -571,13 +563,12 @@ enum db_status queue_write_back(struct db *db, struct delivery *const *deliverie
 		*stale = count - ends.count - written;
 	free(ends.all);
 	free(rest.all);
-	free(all.all);
 	return status;
 }
 
 enum db_status queue_renew(struct db *db, struct delivery *const *deliveries, int count, int64_t lease_ms)
 {
-	struct list list = list_make(deliveries, count);
+	struct list list = list_make(deliveries, count, NULL);
 	struct db_params params;
 	struct lists lists;
 	enum db_status status;
@@ -606,7 +597,7 @@ static void put_news(const struct db_result *result, int64_t read_ms, struct del
 
 enum db_status queue_refresh(struct db *db, struct delivery *const *deliveries, int count, bool with_zones, struct delivery **out)
 {
-	struct list list = list_make(deliveries, count);
+	struct list list = list_make(deliveries, count, NULL);
 	int64_t read_ms = clock_monotonic_ms();
 	struct db_result *result = NULL;
 	struct db_params params;
