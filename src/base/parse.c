@@ -241,17 +241,18 @@ size_t utf8_sequence(const char *text, size_t n)
 	return length;
 }
 
+size_t utf8_valid_length(const char *text, size_t n)
+{
+	size_t at = 0, length;
+
+	while (at < n && text[at] && (length = utf8_sequence(text + at, n - at)) > 0)
+		at += length;
+	return at;
+}
+
 bool utf8_is_valid(const char *text, size_t n)
 {
-	while (n) {
-		size_t length = *text ? utf8_sequence(text, n) : 0;
-
-		if (length == 0)
-			return false;
-		text += length;
-		n -= length;
-	}
-	return true;
+	return utf8_valid_length(text, n) == n;
 }
 
 size_t utf8_length(const char *text)

@@ -40,6 +40,8 @@ int parse_base64(const char *text, unsigned char *out, size_t *n);
 size_t utf8_sequence(const char *text, size_t n);
 /* True when the bytes are UTF-8 by RFC 3629 (no surrogates, no overlong forms) and hold no NUL. */
 bool utf8_is_valid(const char *text, size_t n);
+/* How many of the bytes, from the first on, are that: where a text that was cut to fit is to be cut. */
+size_t utf8_valid_length(const char *text, size_t n);
 /* Number of code points of valid UTF-8. */
 size_t utf8_length(const char *text);
 

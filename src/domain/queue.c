@@ -120,12 +120,8 @@ void delivery_free(struct delivery *delivery)
 
 void delivery_set_reason(struct delivery *delivery, const char *reason)
 {
-	size_t length = strnlen(reason, REASON_MAX);
-
-	while (length > 0 && !utf8_is_valid(reason, length))
-		length--;
 	free(delivery->reason);
-	delivery->reason = strndup(reason, length);
+	delivery->reason = strndup(reason, utf8_valid_length(reason, strnlen(reason, REASON_MAX)));
 	SBM_ASSERT(delivery->reason);
 }
 

@@ -85,7 +85,6 @@ void sheet_put_row(struct buf *out, const struct sheet_row *row, char separator)
 void sheet_fail(struct sheet *sheet, int64_t row, enum sheet_column column, const char *format, ...)
 {
 	char text[ERROR_TEXT_MAX];
-	size_t n;
 	va_list ap;
 
 	if (sheet->error_count++ >= SHEET_ERRORS_MAX)
@@ -94,9 +93,7 @@ void sheet_fail(struct sheet *sheet, int64_t row, enum sheet_column column, cons
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	/* What was cut may have been cut within a character. */
-	for (n = strlen(text); n > 0 && !utf8_is_valid(text, n); n--)
-		;
-	sheet->errors[sheet->error_count - 1] = (struct sheet_error){row, column, arena_strndup(sheet->memory, text, n)};
+	sheet->errors[sheet->error_count - 1] = (struct sheet_error){row, column, arena_strndup(sheet->memory, text, utf8_valid_length(text, strlen(text)))};
 }
 
 static int by_row(const void *a, const void *b)
@@ -257,17 +254,15 @@ static void read_row(struct sheet *sheet, const struct csv *csv, const struct he
 /* Which row and line the bytes are in where they are no text. */
 static void blame_bytes(struct sheet *sheet, const char *bytes, size_t n)
 {
+	size_t good = utf8_valid_length(bytes, n);
 	int64_t line = 1;
-	size_t at = 0, length;
 
 	if (n >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0)) {
 		sheet_fail(sheet, 0, SHEET_COLUMN_MAX, "the file is UTF-16; save it as CSV in UTF-8");
 		return;
 	}
-	while (at < n && bytes[at] && (length = utf8_sequence(bytes + at, n - at)) > 0) {
-		line += bytes[at] == '\n';
-		at += length;
-	}
+	for (size_t i = 0; i < good; i++)
+		line += bytes[i] == '\n';
 	sheet_fail(sheet, 0, SHEET_COLUMN_MAX, "line %lld of the file holds bytes that are not UTF-8; save it as CSV in UTF-8", (long long)line);
 }
 

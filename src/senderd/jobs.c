@@ -112,11 +112,7 @@ static enum db_status put_back(struct db *db, const struct job *job)
 /* A text that was cut to fit may end within a character. */
 static void cut_to_utf8(char *text)
 {
-	size_t n = strlen(text);
-
-	while (n > 0 && !utf8_is_valid(text, n))
-		n--;
-	text[n] = '\0';
+	text[utf8_valid_length(text, strlen(text))] = '\0';
 }
 
 static enum db_status finish(struct db *db, const struct job *job, struct job_end *end)

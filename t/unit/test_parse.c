@@ -107,6 +107,10 @@ static void test_utf8(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		ok(utf8_is_valid(cases[i].text, cases[i].n) == cases[i].valid, cases[i].name);
 	is_int((int64_t)utf8_length("aé€😀"), 4, "code points");
+	is_int((int64_t)utf8_valid_length("aé€😀", 10), 10, "all of it is valid");
+	is_int((int64_t)utf8_valid_length("aé€😀", 9), 6, "cut within a character");
+	is_int((int64_t)utf8_valid_length("aé\0b", 5), 3, "valid up to a NUL");
+	is_int((int64_t)utf8_valid_length("\xff", 1), 0, "nothing of it is valid");
 	hex_encode((const unsigned char *)"\x00\x1f\xa0\xff", 4, hex);
 	is_str(hex, "001fa0ff", "hex digits");
 }
