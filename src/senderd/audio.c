@@ -108,15 +108,16 @@ static void grow(struct there *there)
 
 static void remember(struct there *there, const char *path, int64_t size)
 {
+	uint64_t digest = digest_of(path);
 	struct place *place;
 
 	if (there->count >= THERE_MAX)
 		return;
 	if (there->count * 2 >= there->size)
 		grow(there);
-	place = find_place(there->places, there->size, digest_of(path));
+	place = find_place(there->places, there->size, digest);
 	there->count += place->path == 0;
-	*place = (struct place){digest_of(path), size};
+	*place = (struct place){digest, size};
 }
 
 /* The size of a file there, -1 when it is not. */
