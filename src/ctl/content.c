@@ -67,8 +67,8 @@ static int check_langs(const struct ctl_args *args)
 	for (int i = 0; i < args->option_count; i++) {
 		const char *name = args->options[i].name, *lang = args->options[i].value;
 
-		if (strcmp(name, "add-lang") == 0 && (!*lang || !utf8_is_valid(lang, strlen(lang)) || utf8_length(lang) > 6))
-			return ctl_usage("--add-lang: expected a language of at most 6 characters");
+		if (strcmp(name, "add-lang") == 0 && (!*lang || !utf8_is_valid(lang, strlen(lang)) || utf8_length(lang) > SHEET_LANG_MAX))
+			return ctl_usage("--add-lang: expected a language of at most %d characters", SHEET_LANG_MAX);
 	}
 	return CTL_OK;
 }

@@ -13,7 +13,6 @@
 
 /* Each of a row's fields may be kept twice, however short it is, and metadata may grow by its numbers. */
 #define SHEET_MEMORY(n) (128 * (n) + ((size_t)64 << 20))
-#define LANG_MAX 6
 #define ERROR_TEXT_MAX 1000
 
 const char *const sheet_column_names[SHEET_COLUMN_MAX] = {
@@ -242,8 +241,8 @@ static void read_row(struct sheet *sheet, const struct csv *csv, const struct he
 	if (*number && parse_int(number, INT32_MIN, INT32_MAX, &row.number))
 		sheet_fail(sheet, csv->row, SHEET_NUMBER, "\"%.100s\" is not a whole number that a message can have", number);
 	row.lang = key_of(sheet, csv, head, SHEET_LANG, &row.wide_lang);
-	if (utf8_length(row.lang) > LANG_MAX)
-		sheet_fail(sheet, csv->row, SHEET_LANG, "\"%.100s\" is longer than %d characters", row.lang, LANG_MAX);
+	if (utf8_length(row.lang) > SHEET_LANG_MAX)
+		sheet_fail(sheet, csv->row, SHEET_LANG, "\"%.100s\" is longer than %d characters", row.lang, SHEET_LANG_MAX);
 	row.text = field_of(sheet, csv, head, SHEET_TEXT);
 	row.file = field_of(sheet, csv, head, SHEET_FILE);
 	row.metadata = field_of(sheet, csv, head, SHEET_METADATA);

@@ -13,6 +13,7 @@
  * again is the same, byte by byte.  sbm-content(5) describes the columns.
  */
 
+#define SHEET_LANG_MAX 6 /* characters */
 enum sheet_column { SHEET_SET, SHEET_NUMBER, SHEET_LANG, SHEET_TEXT, SHEET_FILE, SHEET_METADATA, SHEET_COLUMN_MAX };
 extern const char *const sheet_column_names[SHEET_COLUMN_MAX];
 
