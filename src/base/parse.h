@@ -27,6 +27,9 @@ struct rate {
 int parse_rate(const char **text, struct rate *);
 
 #define UUID_TEXT_SIZE 37
+/* The first and the last in their order. */
+#define UUID_FIRST "00000000-0000-0000-0000-000000000000"
+#define UUID_LAST "ffffffff-ffff-ffff-ffff-ffffffffffff"
 /* 32 hex digits, bare or as 8-4-4-4-12, in either case; out: lower case with hyphens and a NUL. */
 int parse_uuid(const char *text, char out[UUID_TEXT_SIZE]);
 /* The value of a hex digit in either case, 0 to 15, or -1 when it is none. */

@@ -297,7 +297,7 @@ static int tell(const struct prepend *p, int rc)
 
 int ctl_subscriptions_prepend(struct ctl *ctl, const struct ctl_args *args)
 {
-	struct prepend p = {.ctl = ctl, .act = ctl_yes(args), .audio = ctl_has(args, "audio"), .last = "00000000-0000-0000-0000-000000000000"};
+	struct prepend p = {.ctl = ctl, .act = ctl_yes(args), .audio = ctl_has(args, "audio"), .last = UUID_FIRST};
 	const char *option = p.audio ? "audio" : "text";
 	int rc;
 

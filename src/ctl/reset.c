@@ -56,7 +56,7 @@ static enum db_status reset_pass(struct reset *r, struct progress *progress)
 {
 	enum db_status status = DB_OK;
 
-	snprintf(r->last, sizeof r->last, "00000000-0000-0000-0000-000000000000");
+	snprintf(r->last, sizeof r->last, UUID_FIRST);
 	for (r->more = true; status == DB_OK && r->more;) {
 		status = repair_transaction(r->ctl->db, reset_step, r);
 		if (status != DB_OK)

@@ -19,8 +19,6 @@
 #define NONE DB_Q_MAX
 
 /* Bounds of ids. */
-#define UUID_FIRST "00000000-0000-0000-0000-000000000000"
-#define UUID_LAST "ffffffff-ffff-ffff-ffff-ffffffffffff"
 #define INT_FIRST "-2147483648"
 #define INT_LAST "2147483647"
 

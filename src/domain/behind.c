@@ -30,7 +30,7 @@ enum db_status behind_begin(struct behind *b, struct db *db, int64_t end, int64_
 {
 	enum db_status status;
 
-	*b = (struct behind){.db = db, .end = end, .messageset_id = messageset_id, .last = "00000000-0000-0000-0000-000000000000", .loop_set = -1};
+	*b = (struct behind){.db = db, .end = end, .messageset_id = messageset_id, .last = UUID_FIRST, .loop_set = -1};
 	status = programme_load(db, &b->programme);
 	return status == DB_OK ? prepare(b) : status;
 }
