@@ -209,7 +209,7 @@ subtest 'the database is stopped in the middle of a run, and started again' => s
 	}
 };
 
-# Two sender processes with some of the same run in hands, of which one comes back much later than the other.
+# Two sender processes with some of the same run in hand, of which one comes back much later than the other.
 subtest 'the database is away for longer than a lease' => sub {
 	$sink->forget;
 	$sink->behave(outbound => { delay => 0.3 });

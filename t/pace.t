@@ -119,7 +119,7 @@ subtest 'rates, after the clock of the database was set back' => sub {
 	$stack->sql('UPDATE subscription SET active = false');
 };
 
-# Moves the clock to a time of day (UTC) on the so-manieth day from today.
+# Moves the clock to a time of day (UTC) so many days from today.
 my $midnight = int(time / 86400) * 86400;
 sub go_to { my ($day, $hour, $minute) = @_; $stack->move_clock($midnight + $day * 86400 + $hour * 3600 + $minute * 60 - int time) }
 sub nothing_goes { my $n = $sink->count('outbound'); my $until = time + 0.8; poll_until { time > $until } 'a while goes by'; return is($sink->count('outbound'), $n, $_[0]) }

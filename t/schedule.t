@@ -12,7 +12,7 @@ use SBM::Stack;
 my $sink = SBM::Sink->start;
 my $stack = SBM::Stack->start($sink->settings, clock => 1, write_back => '20ms', sweep => '100ms', workers => 1);
 
-# Moves the clock to a time of day (UTC) on the so-manieth day from today.
+# Moves the clock to a time of day (UTC) so many days from today.
 my $midnight = int(time / 86400) * 86400;
 sub go_to { my ($day, $hour, $minute, $second) = @_; $stack->move_clock($midnight + $day * 86400 + $hour * 3600 + $minute * 60 + ($second // 0) - time) }
 sub runs { my ($schedule) = @_; my @runs = map { $_->[0] } $stack->rows("SELECT to_char(minute AT TIME ZONE 'UTC', 'HH24:MI') FROM run WHERE schedule_id = $schedule ORDER BY minute"); return @runs }

@@ -21,7 +21,7 @@ WITH stopped AS (
 SELECT (SELECT count(*) FROM stopped),
     (SELECT count(*) FROM subscription WHERE identity = $1::text)
 
--- Ends deliveries of an identity that nobody has in hands, at most $4. A row that is locked now is just being
+-- Ends deliveries of an identity that nobody has in hand, at most $4. A row that is locked now is just being
 -- claimed, or written back: whoever does that finds the subscription inactive at the next look.
 -- name: identity_cancel
 WITH picked AS MATERIALIZED (

@@ -6,7 +6,7 @@ FROM delivery_queue
 WHERE lease_until IS NULL
     OR lease_until < now()
 
--- Ends deliveries that nobody has in hands, up to place $1 of the queue, at most $2.
+-- Ends deliveries that nobody has in hand, up to place $1 of the queue, at most $2.
 -- name: queue_cancel
 WITH picked AS MATERIALIZED (
     SELECT subscription_id

@@ -16,9 +16,9 @@ enum boundary {
 };
 
 /*
- * Takes debug_die_at, before the first fork: "" for none, or NAME[:N[:WHO]]. N: the so-manieth time, over all processes
- * of the daemon, from 1. WHO dies: process (that passes, the default), supervisor, or daemon, that is all of its
- * processes. 0, or -1 with what was wrong in error, all names included.
+ * Takes debug_die_at, before the first fork: "" for none, or NAME[:N[:WHO]]. N: at which of its passages, counted
+ * from 1 over all processes of the daemon. WHO dies: process (the one that passes; the default), supervisor, or
+ * daemon, that is all of its processes. 0, or -1 with what was wrong in error, all names included.
  */
 int boundary_init(const char *die_at, char *error, size_t error_size);
 /* To be called at the boundary. Costs nothing when it is not the one to die at. */

@@ -193,7 +193,7 @@ const struct ctl_command ctl_commands[] = {
 	{"verify", "", 0, 0, ctl_verify, "check what must hold of the data at any time",
 	 "Exit status 1 when a rule is broken; the example says where.", json_option},
 	{"queue cancel", "", 0, 0, ctl_queue_cancel, "cancel the deliveries that are queued",
-	 "Those that a sender process has in hands are left alone. Subscriptions stay where they are.", yes_option},
+	 "Those that a sender process has in hand are left alone. Subscriptions stay where they are.", yes_option},
 	{"run list", "", 0, 0, ctl_run_list, "list runs, the newest first", NULL, run_list_options},
 	{"run fire", "SCHEDULE", 1, 1, ctl_run_fire, "fire a schedule now, by its id, and print the run",
 	 "A schedule has one run for each minute, whoever fires it.", NULL},

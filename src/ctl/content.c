@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of all that is in hands at once; a sheet of more can be cut by message sets. */
+/* The largest sheet; one that is larger can be cut by message sets. */
 #define FILE_MAX ((size_t)128 << 20)
 #define SHEET_TEXT_MAX ((size_t)1 << 30)
 #define NAME_MAX_CHARACTERS 100

@@ -87,8 +87,8 @@ struct failed_task_filter {
 };
 /*
  * Turns up to limit failed tasks, oldest first, into deliveries and removes their rows, or just removes them.
- * Call it, each time in a transaction of its own, until it took none. Those that somebody else is at are left to
- * him. Counts are added to.
+ * Call it, each time in a transaction of its own, until it took none. Those that somebody else is at are left
+ * alone. Counts are added to.
  */
 struct failed_task_counts {
 	int64_t taken;     /* rows removed */

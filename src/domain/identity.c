@@ -5,7 +5,7 @@
 #include "io/digest.h"
 
 #define STOP_REASON "Recipient opted out"
-/* What one transaction of a removal takes in hands. */
+/* What one transaction of a removal takes in hand. */
 #define ERASE_SUBSCRIPTIONS 50
 #define ERASE_DELIVERIES 200
 #define ERASE_ANSWERS 1000

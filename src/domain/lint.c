@@ -44,7 +44,6 @@ static void tell(struct view *v, const char *rule, const struct catalogue_messag
 
 /* ---- texts and files of single messages */
 
-/* A text is quoted no longer than this. */
 static void check_sms(struct view *v, const struct catalogue_message *m)
 {
 	struct content_sms sms = content_count_sms(m->text);

@@ -13,7 +13,7 @@ struct programme;
 struct lint_finding {
 	const char *rule;
 	const char *set;    /* NULL for none */
-	int64_t number;     /* of a message; 0 for none unless lang is there */
+	int64_t number;     /* of a message, when has_number */
 	bool has_number;
 	const char *lang;   /* NULL for none */
 	const char *detail; /* borrowed until the callback ends */

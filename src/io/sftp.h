@@ -53,6 +53,7 @@ struct sftp_put {
 	int64_t sent; /* bytes, set by the call */
 };
 enum sftp_status sftp_put(struct sftp *, struct sftp_put *);
+/* Removes the file `path`; directory: the one that it is in. */
 enum sftp_status sftp_remove(struct sftp *, const char *directory, const char *path);
 
 /*
@@ -61,6 +62,7 @@ enum sftp_status sftp_remove(struct sftp *, const char *directory, const char *p
  */
 bool sftp_is_worn(const struct sftp *);
 
+/* Whether it is UTF-8 without control characters, of 1 to 2047 bytes, and none of its parts "..". */
 bool sftp_path_is_good(const char *path);
 
 #endif

@@ -17,7 +17,7 @@ enum calls_outcome {
 void calls_count(enum calls_service, const struct fetch_answer *);
 /* An outage has begun: the breaker has opened that was closed. */
 void calls_outage(enum calls_service);
-/* Shows whether calls are paused; one that would make a call if it had one is not. At each turn of a process. */
+/* Shows whether calls are paused, whether or not there is one to be made. At each turn of a process. */
 void calls_show_pause(enum calls_service, const struct breaker *, int64_t now_ms);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * The watch that a daemon keeps over its database (domain/guard.h): the dispatcher looks at the marks every few
- * seconds and sets new ones, and the senders claim from a database only that has the last mark known here.
+ * The watch that a daemon keeps over its database (domain/guard.h): the dispatcher looks at the marks once a
+ * second and sets new ones, and the senders claim from a database only that has the last mark known here.
  * What is known lies in memory that all processes of the daemon share.
  */
 struct watch;
