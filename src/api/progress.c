@@ -73,9 +73,10 @@ static void
 put_run(struct req *r, const struct db_result *rows, int row)
 {
 	static const struct member columns[] = {
-		{"id", MEMBER_NUMBER, RUN_ID}, {"schedule", MEMBER_NUMBER, 1}, {"minute", MEMBER_TIME, 2}, {"source", MEMBER_TEXT, 3}, {"created_at", MEMBER_TIME, RUN_CREATED_AT},
-		{"fanned_at", MEMBER_TIME, RUN_FANNED_AT}, {"finished_at", MEMBER_TIME, RUN_FINISHED_AT}, {"queued", MEMBER_NUMBER, RUN_QUEUED}, {"skipped", MEMBER_NUMBER, RUN_SKIPPED},
-		{"sent", MEMBER_NUMBER, RUN_SENT}, {"failed", MEMBER_NUMBER, RUN_FAILED}, {"cancelled", MEMBER_NUMBER, RUN_CANCELLED}, {"request_id", MEMBER_TEXT, RUN_REQUEST_ID},
+		{"id", MEMBER_NUMBER, RUN_ID}, {"schedule", MEMBER_NUMBER, 1}, {"minute", MEMBER_TIME, 2}, {"source", MEMBER_TEXT, 3},
+		{"created_at", MEMBER_TIME, RUN_CREATED_AT}, {"fanned_at", MEMBER_TIME, RUN_FANNED_AT}, {"finished_at", MEMBER_TIME, RUN_FINISHED_AT},
+		{"queued", MEMBER_NUMBER, RUN_QUEUED}, {"skipped", MEMBER_NUMBER, RUN_SKIPPED}, {"sent", MEMBER_NUMBER, RUN_SENT}, {"failed", MEMBER_NUMBER, RUN_FAILED},
+		{"cancelled", MEMBER_NUMBER, RUN_CANCELLED}, {"request_id", MEMBER_TEXT, RUN_REQUEST_ID},
 		{"held_at", MEMBER_TIME, RUN_HELD_AT}, {"held_messages", MEMBER_NUMBER, RUN_HELD_WANTED}, {"held_expected", MEMBER_NUMBER, RUN_HELD_EXPECTED},
 		{"released_at", MEMBER_TIME, RUN_RELEASED_AT},
 		{0},

@@ -16,7 +16,10 @@
 #define IDENTITY_SIZE 145 /* 36 characters of UTF-8 and a NUL */
 
 /* Fields that may be compared, and which of them are when nothing is said. The first is, in any case. */
-enum field { FIELD_IDENTITY, FIELD_VERSION, FIELD_MESSAGESET, FIELD_SCHEDULE, FIELD_LANG, FIELD_INITIAL, FIELD_NEXT, FIELD_STATUS, FIELD_ACTIVE, FIELD_COMPLETED, FIELD_MAX };
+enum field {
+	FIELD_IDENTITY, FIELD_VERSION, FIELD_MESSAGESET, FIELD_SCHEDULE, FIELD_LANG, FIELD_INITIAL, FIELD_NEXT, FIELD_STATUS, FIELD_ACTIVE,
+	FIELD_COMPLETED, FIELD_MAX
+};
 static const struct {
 	const char *name;
 	bool usual;

@@ -210,7 +210,8 @@ int ctl_identity_erase(struct ctl *ctl, const struct ctl_args *args)
 	if (!ctl_yes(args)) {
 		ctl_would("erase %" PRId64 " subscriptions, of which %" PRId64 " are active, with %" PRId64 " failed tasks and %" PRId64 " resend requests, cancel %" PRId64
 			" deliveries, take address and ids out of %" PRId64 ", and erase %" PRId64 " stored answers and %" PRId64 " rows put aside",
-			counts.subscriptions, counts.active, counts.failed_tasks, counts.resend_requests, counts.queued, counts.deliveries + counts.strays, counts.answers, counts.put_aside);
+			counts.subscriptions, counts.active, counts.failed_tasks, counts.resend_requests, counts.queued,
+			counts.deliveries + counts.strays, counts.answers, counts.put_aside);
 		return CTL_OK;
 	}
 	rc = erase_all(ctl, identity, address, counts.subscriptions, &erased);

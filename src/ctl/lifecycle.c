@@ -27,7 +27,8 @@ static const struct table_column diff_columns[] = {
 	{"current_sequence_number", TABLE_NUMBER}, {"expected_messageset_id", TABLE_NUMBER}, {"expected_sequence_number", TABLE_NUMBER}, {0}
 };
 static const struct table_column count_columns[] = {
-	{"id", TABLE_NUMBER}, {"short_name", TABLE_TEXT}, {"ready", TABLE_NUMBER}, {"behind", TABLE_NUMBER}, {"messages_behind", TABLE_NUMBER}, {"most_behind", TABLE_NUMBER}, {0}
+	{"id", TABLE_NUMBER}, {"short_name", TABLE_TEXT}, {"ready", TABLE_NUMBER}, {"behind", TABLE_NUMBER}, {"messages_behind", TABLE_NUMBER},
+	{"most_behind", TABLE_NUMBER}, {0}
 };
 
 /* Of the subscriptions of one set. */
@@ -244,7 +245,8 @@ static void tell_done(const struct lifecycle *l)
 		    sends->queued, s(sends->queued), sends->under_way, sends->changed);
 	else
 		fprintf(stderr, "sbmctl: moved %" PRId64 " subscription%s, completed %" PRId64 " of them and made %" PRId64 " to follow; %" PRId64
-		    " had a delivery under way, %" PRId64 " changed meanwhile\n", moves->moved, s(moves->moved), moves->completed, moves->made, moves->under_way, moves->changed);
+		    " had a delivery under way, %" PRId64 " changed meanwhile\n", moves->moved, s(moves->moved), moves->completed, moves->made,
+		    moves->under_way, moves->changed);
 }
 
 static void tell(const struct lifecycle *l)

@@ -285,7 +285,8 @@ static int tell(const struct prepend *p, int rc)
 	if (p->all.waiting)
 		fprintf(stderr, "sbmctl: %" PRId64 " of %" PRId64 " active subscriptions have a notice that waits, and keep it\n", p->all.waiting, p->all.looked_at);
 	if (p->all.unfit)
-		fprintf(stderr, "sbmctl: %" PRId64 " have metadata that is no object, or a notice that would get longer than %d bytes, and get none\n", p->all.unfit, NOTICE_MAX);
+		fprintf(stderr, "sbmctl: %" PRId64 " have metadata that is no object, or a notice that would get longer than %d bytes, and get none\n",
+		    p->all.unfit, NOTICE_MAX);
 	if (p->all.left)
 		fprintf(stderr, "sbmctl: %" PRId64 " were locked by somebody else all the time, and get none\n", p->all.left);
 	if (p->act)

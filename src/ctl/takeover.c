@@ -380,10 +380,12 @@ static int tell_rest(struct takeover *t, int64_t fired_until)
 	int64_t refused, deleted, in_process, missing = tell_files(t->ctl);
 
 	tell_fired(fired_until);
-	if (missing < 0 || tell_both_days(t->ctl) || read_numbers(t->ctl, DB_Q_TAKEOVER_ASIDE_COUNT, &refused, &deleted) || read_numbers(t->ctl, DB_Q_TAKEOVER_IN_PROCESS, &in_process, NULL))
+	if (missing < 0 || tell_both_days(t->ctl) || read_numbers(t->ctl, DB_Q_TAKEOVER_ASIDE_COUNT, &refused, &deleted)
+	    || read_numbers(t->ctl, DB_Q_TAKEOVER_IN_PROCESS, &in_process, NULL))
 		return CTL_FAILED;
 	if (in_process)
-		fprintf(stderr, "%" PRId64 " subscriptions are in the midst of a send (process_status 1): their message may be out or not, and they get none until sbmctl subscriptions reset\n", in_process);
+		fprintf(stderr, "%" PRId64 " subscriptions are in the midst of a send (process_status 1): their message may be out or not, "
+			"and they get none until sbmctl subscriptions reset\n", in_process);
 	if (deleted)
 		fprintf(stderr, "%" PRId64 " rows of earlier passes were removed; the table takeover_aside keeps them\n", deleted);
 	if (refused)

@@ -66,14 +66,14 @@ void guard_explain(const struct guard *guard, const struct guard_mark *seen, enu
 	clock_format((seen->marked_at + SECOND - 1) / SECOND * SECOND, to);
 	*out = '\0';
 	if (verdict == GUARD_OLDER)
-		snprintf(out, GUARD_REASON_SIZE, "the database is an older copy: about %" PRId64 " messages, sent from %s to %s, are not in it and would be sent again; see sbm-backup(7)",
-			since > 0 ? since : 0, from, to);
+		snprintf(out, GUARD_REASON_SIZE, "the database is an older copy: about %" PRId64 " messages, sent from %s to %s, "
+			"are not in it and would be sent again; see sbm-backup(7)", since > 0 ? since : 0, from, to);
 	else if (verdict == GUARD_FORKED)
-		snprintf(out, GUARD_REASON_SIZE, "the database is an older copy that went on elsewhere: what was sent from before %s to %s may not be in it and would be sent again; see sbm-backup(7)",
-			from, to);
+		snprintf(out, GUARD_REASON_SIZE, "the database is an older copy that went on elsewhere: what was sent from before %s to %s "
+			"may not be in it and would be sent again; see sbm-backup(7)", from, to);
 	else if (verdict == GUARD_MOVED)
-		snprintf(out, GUARD_REASON_SIZE, "the database is a copy in a new place, last at work at %s: what was sent since, from the one that it was copied from, is not in it and would be sent again; see sbm-backup(7)",
-			from);
+		snprintf(out, GUARD_REASON_SIZE, "the database is a copy in a new place, last at work at %s: what was sent since, "
+			"from the one that it was copied from, is not in it and would be sent again; see sbm-backup(7)", from);
 }
 
 enum db_status guard_next(struct db *db, int64_t sent, int64_t known, bool *done)

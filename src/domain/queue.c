@@ -205,7 +205,8 @@ static void cursor_move(struct queue_cursor *cursor, const struct db_result *res
 	cursor->id = db_int(result, row, C_QUEUE_ID);
 }
 
-enum db_status queue_claim(struct db *db, const struct queue_stmt *stmt, const struct queue_terms *terms, struct queue_cursor *cursor, struct delivery **out, int *count)
+enum db_status queue_claim(struct db *db, const struct queue_stmt *stmt, const struct queue_terms *terms, struct queue_cursor *cursor,
+	struct delivery **out, int *count)
 {
 	int64_t claimed_ms = clock_monotonic_ms();
 	struct db_result *result = NULL;
@@ -380,7 +381,8 @@ static enum db_status take_out(struct db *db, struct list *list)
 
 /* Lists of subscriptions that the end statement changes, each in its own way. */
 enum { MOVING, MOVING_SET, MOVING_SEQUENCE, ENDING, FOLLOWED, UNREACHABLE, PREPENDED, PREPENDED_TEXT, CHANGES };
-static const enum db_type change_types[CHANGES] = {DB_TYPE_UUID, DB_TYPE_INTEGER, DB_TYPE_INTEGER, DB_TYPE_UUID, DB_TYPE_UUID, DB_TYPE_UUID, DB_TYPE_UUID, DB_TYPE_TEXT};
+static const enum db_type change_types[CHANGES] = {DB_TYPE_UUID, DB_TYPE_INTEGER, DB_TYPE_INTEGER, DB_TYPE_UUID, DB_TYPE_UUID, DB_TYPE_UUID,
+	DB_TYPE_UUID, DB_TYPE_TEXT};
 
 /* Finds which subscriptions were sent their last message. */
 static enum db_status find_endings(struct db *db, const struct list *list, struct lists *changes)
@@ -515,7 +517,8 @@ static enum db_status write_ends(struct db *db, struct list *list, int64_t now)
 }
 
 #define PUT_BACK_COLUMNS 7
-static const enum db_type put_back_types[PUT_BACK_COLUMNS] = {DB_TYPE_UUID, DB_TYPE_BIGINT, DB_TYPE_INTEGER, DB_TYPE_BIGINT, DB_TYPE_SMALLINT, DB_TYPE_TEXT, DB_TYPE_TEXT};
+static const enum db_type put_back_types[PUT_BACK_COLUMNS] = {DB_TYPE_UUID, DB_TYPE_BIGINT, DB_TYPE_INTEGER, DB_TYPE_BIGINT, DB_TYPE_SMALLINT,
+	DB_TYPE_TEXT, DB_TYPE_TEXT};
 
 static enum db_status put_back(struct db *db, const struct list *list, int *written)
 {

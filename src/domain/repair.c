@@ -218,7 +218,12 @@ static enum db_status move_step(struct db *db, void *data)
 	status = db_query(db, DB_Q_REPAIR_FORWARD, &params, &result);
 	if (status != DB_OK)
 		return status;
-	repair->moves = (struct repair_moves){.moved = db_int(result, 0, 0), .completed = db_int(result, 0, 1), .made = db_int(result, 0, 2), .under_way = db_int(result, 0, 3)};
+	repair->moves = (struct repair_moves){
+		.moved = db_int(result, 0, 0),
+		.completed = db_int(result, 0, 1),
+		.made = db_int(result, 0, 2),
+		.under_way = db_int(result, 0, 3),
+	};
 	repair->moves.changed = repair->count - repair->moves.moved - repair->moves.under_way;
 	db_result_free(result);
 	return DB_OK;

@@ -161,7 +161,8 @@ static void read_head(struct sheet *sheet, const struct csv *csv, struct head *h
 		if (!*name)
 			continue;
 		if (column == SHEET_COLUMN_MAX)
-			sheet_fail(sheet, csv->row, SHEET_COLUMN_MAX, "there is no column \"%.100s\"; there are messageset, sequence_number, lang, text_content, binary_content and metadata", name);
+			sheet_fail(sheet, csv->row, SHEET_COLUMN_MAX, "there is no column \"%.100s\"; there are messageset, sequence_number, lang, "
+				"text_content, binary_content and metadata", name);
 		else if (head->places[column] >= 0)
 			sheet_fail(sheet, csv->row, column, "the column is there twice");
 		else

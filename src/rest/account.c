@@ -132,6 +132,7 @@ account_put(struct buf *out, const struct route *routes, const uint64_t *sums)
 {
 	exposition_put_head(out, "sbm_http_requests_total", "counter", "Requests that were answered, by the pattern of their route.");
 	put_cells(out, routes, sums, put_requests);
-	exposition_put_head(out, "sbm_http_request_duration_seconds", "histogram", "Time from the moment that a worker took a request to the last byte of its answer.");
+	exposition_put_head(out, "sbm_http_request_duration_seconds", "histogram",
+	    "Time from the moment that a worker took a request to the last byte of its answer.");
 	put_cells(out, routes, sums, put_times);
 }

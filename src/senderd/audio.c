@@ -416,7 +416,8 @@ static bool settings_are_bad(const struct sftp_config *config, char *error, size
 	else if (*config->key && access(config->key, R_OK) != 0)
 		snprintf(error, size, "could not read audio_ftp_key \"%s\": %s", config->key, strerror(errno));
 	else if (access(config->known_hosts, R_OK) != 0)
-		snprintf(error, size, "could not read audio_ftp_known_hosts \"%s\": %s; put there what ssh-keyscan -t ed25519,ecdsa -p %d %s prints, after you have compared it",
+		snprintf(error, size, "could not read audio_ftp_known_hosts \"%s\": %s; put there what "
+			"ssh-keyscan -t ed25519,ecdsa -p %d %s prints, after you have compared it",
 			config->known_hosts, strerror(errno), config->port, config->host);
 	else if (*root && !sftp_path_is_good(root))
 		snprintf(error, size, "audio_ftp_root is no path of a directory");

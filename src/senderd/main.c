@@ -127,7 +127,8 @@ static int supervise(const struct program *program)
 
 	/* libzmq aborts when it runs out of them. */
 	program_raise_file_limit((rlim_t)(2 * setting_int(SETTING_CONCURRENCY) + FILES_BESIDE));
-	if (fetch_check() != 0 || wake_init() != 0 || counter_init(SLOTS, 0) != 0 || meter_init() != 0 || tally_init() != 0 || watch_init() != 0 || program_begin(program) != 0)
+	if (fetch_check() != 0 || wake_init() != 0 || counter_init(SLOTS, 0) != 0 || meter_init() != 0 || tally_init() != 0
+	    || watch_init() != 0 || program_begin(program) != 0)
 		return 1;
 	rc = proc_run(&config);
 	meter_close();
