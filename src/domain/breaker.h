@@ -40,7 +40,7 @@ struct breaker {
 	int64_t open_until;
 	int64_t wait_ms;      /* of the last opening in a row; 0 when closed */
 	int64_t opened_at;    /* of the first opening in a row, for the log */
-	uint64_t openings;    /* in all, for the metrics */
+	uint64_t openings;    /* in all */
 };
 
 struct breaker_config {
