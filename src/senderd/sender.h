@@ -73,7 +73,7 @@ struct sender {
 	int64_t renew_at_ms;
 	int64_t db_wait_ms;     /* the last wait after the database failed, 0 when all is well */
 	int64_t db_again_ms;    /* no transaction before this time */
-	int64_t db_failed_ms;   /* when it failed that we wait for, with db_wait_ms */
+	int64_t db_failed_ms;   /* when it failed first since all was well; of use while db_wait_ms is not 0 */
 };
 
 /* The process: to be run as a child of the supervisor. */

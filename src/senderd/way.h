@@ -60,8 +60,8 @@ void way_release_unstarted(struct sender *);
 /* The same for what waits since it was claimed so long ago that its text may not be the stored one any more. */
 void way_release_stale(struct sender *, int64_t now_ms);
 /*
- * Ready ones whose text was read too long ago, as many as may be sent now, are given what is stored now; at most
- * max. Returns how many there are; way_renew takes the news of each, NULL when it is to go back.
+ * Finds ready ones that could be sent now, were their text not read too long ago: puts at most max of them into out,
+ * and returns how many. way_renew then gives each what is stored now, which it takes over; NULL: it goes back.
  */
 int way_outdated(const struct sender *, int64_t now_ms, struct way **out, int max);
 void way_renew(struct way *, struct delivery *news);
