@@ -52,12 +52,7 @@ static int load(struct ctl *ctl, struct catalogue *content)
 /* Whether an option that may be repeated was given with this value, or was not given at all. */
 static bool is_wanted(const struct ctl_args *args, const char *option, const char *value)
 {
-	if (!ctl_has(args, option))
-		return true;
-	for (int i = 0; i < args->option_count; i++)
-		if (strcmp(args->options[i].name, option) == 0 && strcmp(args->options[i].value, value) == 0)
-			return true;
-	return false;
+	return !ctl_has(args, option) || ctl_has_value(args, option, value);
 }
 
 /* ---- export */

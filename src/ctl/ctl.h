@@ -63,6 +63,8 @@ int ctl_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* True when the option was given. */
 bool ctl_has(const struct ctl_args *, const char *option);
+/* True when an option that takes a value was given with this one. */
+bool ctl_has_value(const struct ctl_args *, const char *option, const char *value);
 /* The value of an option, the last when it was given more than once; NULL when it was not given. */
 const char *ctl_value(const struct ctl_args *, const char *option);
 

@@ -28,14 +28,6 @@ struct findings {
 	struct table table;
 };
 
-static bool is_ignored(const struct ctl_args *args, const char *rule)
-{
-	for (int i = 0; i < args->option_count; i++)
-		if (strcmp(args->options[i].name, "ignore") == 0 && strcmp(args->options[i].value, rule) == 0)
-			return true;
-	return false;
-}
-
 /* What belongs to no set is left out when sets are named. */
 static int64_t set_of(const struct findings *findings, const struct lint_finding *finding)
 {
@@ -47,7 +39,7 @@ static void keep(void *context, const struct lint_finding *finding)
 	struct findings *findings = context;
 	char number[24];
 
-	if (is_ignored(findings->args, finding->rule) || !ctl_messageset_is_wanted(findings->sets, set_of(findings, finding)))
+	if (ctl_has_value(findings->args, "ignore", finding->rule) || !ctl_messageset_is_wanted(findings->sets, set_of(findings, finding)))
 		return;
 	snprintf(number, sizeof number, "%" PRId64, finding->number);
 	table_add(&findings->table, (const char *[]){finding->rule, finding->set, finding->has_number ? number : NULL, finding->lang, finding->detail});

@@ -70,6 +70,14 @@ bool ctl_has(const struct ctl_args *args, const char *option)
 	return false;
 }
 
+bool ctl_has_value(const struct ctl_args *args, const char *option, const char *value)
+{
+	for (int i = 0; i < args->option_count; i++)
+		if (!strcmp(args->options[i].name, option) && !strcmp(args->options[i].value, value))
+			return true;
+	return false;
+}
+
 const char *ctl_value(const struct ctl_args *args, const char *option)
 {
 	const char *value = NULL;
