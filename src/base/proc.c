@@ -81,20 +81,29 @@ static void note_stop(int number)
 	stopping = 1;
 }
 
-void proc_child_signals(void)
+/* Handles what ends a child. Returns the mask that lets it in. */
+static sigset_t handle_ends(void (*handler)(int))
 {
-	struct sigaction action = {.sa_handler = note_stop};
-	sigset_t set;
+	struct sigaction action = {.sa_handler = handler};
+	sigset_t mask;
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	fill_signals(&mask);
+	sigdelset(&mask, SIGTERM);
+	sigdelset(&mask, SIGINT);
+	return mask;
+}
+
+void proc_child_signals(void)
+{
+	sigset_t set;
+
+	wait_mask = handle_ends(note_stop);
 	fill_signals(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
-	wait_mask = set;
-	sigdelset(&wait_mask, SIGTERM);
-	sigdelset(&wait_mask, SIGINT);
 }
 
 static void end_at_once(int number)
@@ -105,17 +114,9 @@ static void end_at_once(int number)
 
 void proc_child_expendable(void)
 {
-	struct sigaction action = {.sa_handler = end_at_once};
-	sigset_t set;
+	sigset_t mask = handle_ends(end_at_once);
 
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	fill_signals(&set);
-	sigdelset(&set, SIGTERM);
-	sigdelset(&set, SIGINT);
-	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 bool proc_stopping(void)
