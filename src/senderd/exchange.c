@@ -328,8 +328,10 @@ void exchange_refresh(struct sender *sender, int64_t now)
 
 	if (!count)
 		return;
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i++) {
 		deliveries[i] = ways[i]->delivery;
+		news[i] = NULL;
+	}
 	status = queue_begin(sender->db);
 	if (status == DB_OK)
 		status = queue_refresh(sender->db, deliveries, count, sender->config.gates.windowed, news);
@@ -338,6 +340,8 @@ void exchange_refresh(struct sender *sender, int64_t now)
 	else
 		db_rollback(sender->db);
 	if (status != DB_OK) {
+		for (int i = 0; i < count; i++)
+			delivery_free(news[i]);
 		database_failed(sender);
 		return;
 	}
