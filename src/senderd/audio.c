@@ -228,7 +228,8 @@ static enum sftp_status remove_left_over(struct sync *sync, const char *director
 		if (status == SFTP_OK && sync->left_over[i] && !is_alive(sync, sync->left_over[i])) {
 			put_part(path, directory, sync->left_over[i]);
 			status = sftp_remove(sync->sftp, at, path);
-			log_info("removed what a killed copy had left on the audio server", log_str("path", path));
+			if (status == SFTP_OK)
+				log_info("removed what a killed copy had left on the audio server", log_str("path", path));
 		}
 		free(sync->left_over[i]);
 	}
