@@ -104,18 +104,9 @@ static void tell_breaker(struct poster *p, const struct post *post, enum retry_o
 {
 	/* Sums can wait: a service that fails in any way gets one call at a time until it is well. */
 	const struct breaker_result result = {outcome == RETRY_UNSURE ? RETRY_OUTAGE : outcome, false, answer->retry_after_ms};
-	int64_t now = clock_monotonic_ms(), opened_at = p->breaker.opened_at;
-	bool was_closed = p->breaker.state == BREAKER_CLOSED;
+	const struct calls_end end = {post->ticket, result, answer->status, answer->error};
 
-	if (!breaker_report(&p->breaker, &p->breaker_config, post->ticket, &result, now))
-		return;
-	if (was_closed)
-		calls_outage(CALLS_METRICS);
-	if (p->breaker.state == BREAKER_CLOSED)
-		log_info("service answers again", log_str("service", "metrics service"), log_int("out_ms", now - opened_at));
-	else
-		log_warn("service is out; calls pause", log_str("service", "metrics service"), log_int("wait_ms", p->breaker.open_until - now),
-			log_int("status", answer->status), log_str("error", answer->error));
+	calls_report(CALLS_METRICS, &p->breaker, &p->breaker_config, &end);
 }
 
 static void post_done(void *context, const struct fetch_answer *answer)

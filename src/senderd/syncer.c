@@ -148,18 +148,9 @@ static bool wait_for_answer(struct syncer *s)
 static void tell_breaker(struct syncer *s, struct breaker_ticket ticket, const struct owed *owed)
 {
 	const struct breaker_result result = {s->reply.outcome, owed->tries > 0, s->reply.retry_after_ms};
-	int64_t now = clock_monotonic_ms(), opened_at = s->breaker.opened_at;
-	bool was_closed = s->breaker.state == BREAKER_CLOSED;
+	const struct calls_end end = {ticket, result, s->reply.status, s->reply.error};
 
-	if (!breaker_report(&s->breaker, &s->breaker_config, ticket, &result, now))
-		return;
-	if (was_closed)
-		calls_outage(CALLS_SCHEDULER);
-	if (s->breaker.state == BREAKER_CLOSED)
-		log_info("service answers again", log_str("service", "scheduler"), log_int("out_ms", now - opened_at));
-	else
-		log_warn("service is out; calls pause", log_str("service", "scheduler"), log_int("wait_ms", s->breaker.open_until - now),
-			log_str("error", s->reply.error));
+	calls_report(CALLS_SCHEDULER, &s->breaker, &s->breaker_config, &end);
 }
 
 /* Fills headers with pointers into text. */

@@ -21,11 +21,6 @@
 #define PAYLOAD_MAX ((size_t)4 << 20)
 #define URL_MAX 4096
 
-static const char *const service_words[SERVICE_MAX] = {
-	[SERVICE_IDENTITY] = "identity store",
-	[SERVICE_OUTBOUND] = "message sender",
-};
-
 static const enum calls_service service_calls[SERVICE_MAX] = {
 	[SERVICE_IDENTITY] = CALLS_IDENTITY,
 	[SERVICE_OUTBOUND] = CALLS_OUTBOUND,
@@ -89,7 +84,7 @@ static void say_ended(const struct delivery *d)
 
 const char *way_service_word(enum service service)
 {
-	return service_words[service];
+	return calls_service_word(service_calls[service]);
 }
 
 static void end(struct way *way, enum delivery_outcome outcome, const char *reason)
@@ -146,28 +141,18 @@ static void count_failed_call(const struct sender *sender, const struct fetch_an
 		}
 }
 
-/* Tells the breaker of a call's end, and the log when that opened or closed it. */
-static void report(struct sender *sender, enum service service, struct breaker_ticket ticket, const struct breaker_result *result, long status, const char *error)
+/* Tells the breaker of the service that was called last how that ended. */
+static void report(struct way *way, struct breaker_result result, long status, const char *error)
 {
-	struct breaker *breaker = &sender->breakers[service];
-	int64_t now = clock_monotonic_ms();
-	int64_t opened_at = breaker->opened_at;
-	bool was_closed = breaker->state == BREAKER_CLOSED;
+	struct sender *sender = way->sender;
+	const struct calls_end end = {way->ticket, result, status, error};
 
-	if (!breaker_report(breaker, &sender->config.breaker, ticket, result, now))
-		return;
-	if (was_closed)
-		calls_outage(service_calls[service]);
-	if (breaker->state == BREAKER_CLOSED)
-		log_info("service answers again", log_str("service", service_words[service]), log_int("out_ms", now - opened_at));
-	else
-		log_warn("service is out; calls pause", log_str("service", service_words[service]), log_int("wait_ms", breaker->open_until - now),
-			log_int("status", status), log_str("error", error));
+	calls_report(service_calls[way->service], &sender->breakers[way->service], &sender->config.breaker, &end);
 }
 
 static void put_reason(struct buf *out, enum service service, const struct fetch_answer *answer)
 {
-	buf_puts(out, service_words[service]);
+	buf_puts(out, way_service_word(service));
 	if (answer->status)
 		buf_printf(out, " answered %ld", answer->status);
 	if (*answer->error)
@@ -177,18 +162,18 @@ static void put_reason(struct buf *out, enum service service, const struct fetch
 }
 
 /* Ends a way whose call was no success. */
-static void fail_call(struct way *way, const struct breaker_result *result, const struct fetch_answer *answer)
+static void fail_call(struct way *way, enum retry_outcome outcome, const struct fetch_answer *answer)
 {
 	struct buf reason;
 
 	buf_init(&reason, 1024);
 	put_reason(&reason, way->service, answer);
 	log_set_request_id(way->delivery->request_id);
-	log_debug("call failed", log_str("service", service_words[way->service]), log_str("delivery", way->delivery->id),
+	log_debug("call failed", log_str("service", way_service_word(way->service)), log_str("delivery", way->delivery->id),
 		log_int("status", answer->status), log_str("error", answer->error));
 	log_set_request_id(NULL);
-	way->unsure = result->outcome == RETRY_UNSURE;
-	if (result->outcome == RETRY_PERMANENT)
+	way->unsure = outcome == RETRY_UNSURE;
+	if (outcome == RETRY_PERMANENT)
 		fail(way, way->service == SERVICE_IDENTITY ? COUNTER_FAILED_IDENTITY : COUNTER_FAILED_OUTBOUND, buf_text(&reason));
 	else
 		end(way, DELIVERY_RELEASE, buf_text(&reason));
@@ -197,14 +182,12 @@ static void fail_call(struct way *way, const struct breaker_result *result, cons
 
 static void call_ended(struct way *way, enum retry_outcome outcome, const struct fetch_answer *answer)
 {
-	struct breaker_result result = {outcome, way->delivery->tries > 0, answer->retry_after_ms};
-
 	way->sender->calls[way->service]--;
 	calls_count(service_calls[way->service], answer);
-	report(way->sender, way->service, way->ticket, &result, answer->status, answer->error);
+	report(way, (struct breaker_result){outcome, way->delivery->tries > 0, answer->retry_after_ms}, answer->status, answer->error);
 	if (outcome != RETRY_DONE) {
 		count_failed_call(way->sender, answer);
-		fail_call(way, &result, answer);
+		fail_call(way, outcome, answer);
 	}
 }
 
@@ -308,10 +291,8 @@ static int start(struct way *way, const struct fetch_call *call, void (*done)(vo
 /* A call that cannot even be started has a bad URL or token: the service's trouble, not the delivery's. */
 static void cannot_start(struct way *way)
 {
-	struct breaker_result result = {RETRY_OUTAGE, false, -1};
-
-	log_err("could not start a call; check the address and the token of the service", log_str("service", service_words[way->service]));
-	report(way->sender, way->service, way->ticket, &result, 0, "the call could not be started");
+	log_err("could not start a call; check the address and the token of the service", log_str("service", way_service_word(way->service)));
+	report(way, (struct breaker_result){RETRY_OUTAGE, false, -1}, 0, "the call could not be started");
 	end(way, DELIVERY_RELEASE, "the call could not be started");
 }
 
@@ -620,9 +601,7 @@ void way_flush_outlog(struct sender *sender)
 	if (failed)
 		log_warn("could not write to the log of outbound messages", log_str("error", error));
 	while ((way = TAILQ_FIRST(&sender->lists[WAY_LOGGED]))) {
-		struct breaker_result result = {failed ? RETRY_OUTAGE : RETRY_DONE, false, -1};
-
-		report(sender, SERVICE_OUTBOUND, way->ticket, &result, 0, failed ? error : "");
+		report(way, (struct breaker_result){failed ? RETRY_OUTAGE : RETRY_DONE, false, -1}, 0, failed ? error : "");
 		if (!failed) {
 			way->delivery->outbound_id = strdup(way->delivery->id);
 			count_sent(way);
