@@ -15,15 +15,6 @@ my $schedule = make_schedule($stack);
 my $set = make_set($stack, $schedule, [map { "Message $_" } 1 .. 60]);
 my @mothers = map { subscribe($stack, $set, $schedule) } 1 .. 40;
 
-# Other settings, taken over by HUP: the processes of before are gone.
-sub reconfigure {
-	my (%settings) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my @before = $stack->children('sbm-senderd');
-	$stack->up(%settings);
-	poll_until { !grep { $stack->alive($_) } @before } 'the settings are taken over';
-}
-
 # Each mother got what she should, once, and the outage left no failed task.
 sub all_is_well {
 	my ($expected) = @_;
@@ -48,7 +39,7 @@ subtest 'the message sender is out' => sub {
 		$sink->behave(outbound => $behaviour);
 		# Longer than all tries of a single delivery take.
 		my $while = $behaviour->{hang} || $name eq 'has enough' ? 4 : 2;
-		reconfigure(call_timeout => '200ms') if $behaviour->{hang};
+		$stack->reconfigure(call_timeout => '200ms') if $behaviour->{hang};
 		fire($stack, $schedule);
 		my $began = time;
 		poll_until { time - $began > $while && $sink->count('outbound') } "$name for a while";
@@ -65,7 +56,7 @@ subtest 'the message sender is out' => sub {
 			# Two processes hear of it one after the other. The longest wait by itself is 0.2 s.
 			cmp_ok($longest, '>', 1, sprintf 'no call for as long as it wants: %.2f s', $longest);
 		}
-		reconfigure(call_timeout => '2s') if $behaviour->{hang};
+		$stack->reconfigure(call_timeout => '2s') if $behaviour->{hang};
 		$sink->behave;
 		all_is_well(1);
 	}
@@ -97,7 +88,7 @@ subtest 'a message sender that is not who it says' => sub {
 		waitpid $server, 0;
 	}
 	$sink->forget;
-	reconfigure(message_sender_url => "https://127.0.0.1:$port/sender/api/v1");
+	$stack->reconfigure(message_sender_url => "https://127.0.0.1:$port/sender/api/v1");
 	my $before = said_out(my $why = qr/status=0 error="SSL peer certificate[^"]*"/);
 	fire($stack, $schedule);
 	poll_until { said_out($why) >= $before + 3 } 'the log says that it is out, and why, again and again' or diag($stack->log_text('sbm-senderd') =~ /.*service is out.*/g);
@@ -105,20 +96,20 @@ subtest 'a message sender that is not who it says' => sub {
 	unlike(SBM::Stack::slurp($heard), qr/POST|sender-token|Idempotency-Key/, 'it was told nothing');
 	kill TERM => $server;
 	waitpid $server, 0;
-	reconfigure(message_sender_url => $sink->url . '/sender/api/v1');
+	$stack->reconfigure(message_sender_url => $sink->url . '/sender/api/v1');
 	all_is_well(1);
 };
 
 subtest 'the message sender cannot be reached' => sub {
 	$sink->forget;
 	# Addresses are to be had as before.
-	reconfigure(message_sender_url => 'http://127.0.0.1:1/sender/api/v1');
+	$stack->reconfigure(message_sender_url => 'http://127.0.0.1:1/sender/api/v1');
 	my $before = said_out(my $why = qr/status=0 error="Could\S* connect/);
 	fire($stack, $schedule);
 	# Every process tries and waits, tries and waits, more often than a delivery has tries.
 	poll_until { said_out($why) >= $before + 20 } 'the log says that nobody is there, again and again';
 	is($stack->value('SELECT count(*) FROM delivery_queue WHERE tries = 0'), scalar @mothers, 'all wait, and have used up no try');
-	reconfigure(message_sender_url => $sink->url . '/sender/api/v1');
+	$stack->reconfigure(message_sender_url => $sink->url . '/sender/api/v1');
 	all_is_well(1);
 	# The same with both of them gone.
 	$sink->forget;

@@ -102,9 +102,7 @@ subtest 'with catch_up = skip, what was missed stays so' => sub {
 	like($stack->log_text('sbm-senderd'), qr/level=warn .*msg="missed firing is skipped" schedule=$quarters late_minutes=5$/m, 'the log says that it was skipped');
 	is(scalar runs($quarters), $before, 'it is not made up');
 	is($sink->count('outbound'), 0, 'nothing is sent');
-	my @before = $stack->children('sbm-senderd');
-	$stack->up(catch_up => 'one');
-	poll_until { !grep { $stack->alive($_) } @before } 'as it was before';
+	$stack->reconfigure(catch_up => 'one');
 };
 
 subtest 'the clock steps back over a firing, and forward again' => sub {
@@ -223,9 +221,7 @@ subtest 'months of the history that are old go' => sub {
 	my $kept = $stack->value("SELECT count(*) FROM delivery WHERE to_char(finished_at AT TIME ZONE 'UTC', 'YYYY_MM') >= '$month'");
 	my $old = $stack->value('SELECT count(*) FROM delivery') - $kept;
 	ok($kept > 0 && $old > 0, "there are $kept deliveries of the month before, and $old older ones");
-	my @before = $stack->children('sbm-senderd');
-	$stack->up(delivery_keep => 1);
-	poll_until { !grep { $stack->alive($_) } @before } 'one month is to be kept';
+	$stack->reconfigure(delivery_keep => 1);
 	poll_until { join(' ', $months->()) eq join ' ', $in_order->(-1 .. 2) } 'the month before is there, this one, and two to come' or diag($months->());
 	is($stack->value('SELECT count(*) FROM delivery'), $kept, 'what is younger is all there');
 	is($stack->value('SELECT count(*) FROM delivery_default'), 0, 'nothing lies where no month was made for it');

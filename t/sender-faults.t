@@ -39,15 +39,6 @@ sub others_pass_until {
 	} $name, 40;
 }
 
-# Other settings, taken over by HUP: the processes of before are gone.
-sub reconfigure {
-	my (%settings) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my @before = $stack->children('sbm-senderd');
-	$stack->up(%settings);
-	poll_until { !grep { $stack->alive($_) } @before } 'the settings are taken over';
-}
-
 subtest 'one bad delivery does not stop the rest, and fails after its tries' => sub {
 	my ($schedule, $set, @mothers) = group(20, [map { "Message $_" } 1 .. 30]);
 	my $bad = $mothers[7];
@@ -266,7 +257,7 @@ subtest 'a run whose deliveries the database does not take holds up no other' =>
 };
 
 subtest 'an identity store that takes its time' => sub {
-	reconfigure(call_timeout => '10s');
+	$stack->reconfigure(call_timeout => '10s');
 	my ($schedule, $set, @mothers) = group(5);
 	my @ids = map { subscription($stack, $_)->{id} } @mothers;
 	$sink->forget;
@@ -286,7 +277,7 @@ subtest 'an identity store that takes its time' => sub {
 };
 
 subtest 'an identity store that does not answer while the message sender is out' => sub {
-	reconfigure(concurrency => 4, call_timeout => '3s');
+	$stack->reconfigure(concurrency => 4, call_timeout => '3s');
 	my ($schedule, $set, @mothers) = group(100);
 	$sink->forget;
 	$sink->behave(outbound => { status => 503 });
@@ -302,7 +293,7 @@ subtest 'an identity store that does not answer while the message sender is out'
 	poll_until { time - $began > 1 } 'for a while';
 	cmp_ok($claims->() - $before, '<', 20, 'and claim nothing else meanwhile');
 	$sink->behave;
-	reconfigure(concurrency => 64, call_timeout => '1s');
+	$stack->reconfigure(concurrency => 64, call_timeout => '1s');
 	settled($stack, 30);
 	is(scalar $sink->accepted('outbound'), 100, 'all are sent');
 	is(failed_tasks(), 0, 'no failed task');
@@ -330,11 +321,11 @@ subtest 'a schedule that is made while no daemon runs' => sub {
 subtest 'the log of outbound messages cannot be written' => sub {
 	my ($schedule, $set, @mothers) = group(30);
 	my $log = "$stack->{dir}/stack/outbound-test.log";
-	reconfigure(identity_store_url => 'direct:', message_sender_url => 'log:/dev/full');
+	$stack->reconfigure(identity_store_url => 'direct:', message_sender_url => 'log:/dev/full');
 	fire($stack, $schedule);
 	poll_until { $stack->log_text('sbm-senderd') =~ m{could not write \W*/dev/full} } 'the disk is full';
 	is($stack->value('SELECT count(*) FROM delivery_queue'), 30, 'all wait');
-	reconfigure(message_sender_url => "log:$log");
+	$stack->reconfigure(message_sender_url => "log:$log");
 	settled($stack, 30);
 	my @lines = map { json_of($_) } split /\n/, SBM::Stack::slurp($log);
 	is(scalar @lines, 30, 'all are written when there is room');
@@ -347,7 +338,7 @@ subtest 'the log of outbound messages cannot be written' => sub {
 subtest 'faults in passing, by the thousand' => sub {
 	my $judge = SBM::Judge->start;
 	my $many = 2000;
-	reconfigure($judge->settings, tries => 15);
+	$stack->reconfigure($judge->settings, tries => 15);
 	my ($schedule, $set) = group(0, [map { "Message $_" } 1 .. 20]);
 	$stack->sql("INSERT INTO subscription (identity, messageset_id, schedule_id, lang) SELECT gen_random_uuid(), $set, $schedule, 'eng_ZA' FROM generate_series(1, $many)");
 	my $at = 1;

@@ -109,6 +109,15 @@ sub up {
 	return $self;
 }
 
+# Other settings, taken over by HUP: the sender daemon's processes of before are gone.
+sub reconfigure {
+	my ($self, %settings) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @before = $self->children('sbm-senderd');
+	$self->up(%settings);
+	return poll_until { !grep { $self->alive($_) } @before } 'the settings are taken over';
+}
+
 sub stack {
 	my ($self, @arguments) = @_;
 	local $ENV{SBM_BUILD} = build_dir();
